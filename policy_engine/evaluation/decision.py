@@ -1,0 +1,317 @@
+"""All an evaluator may say: one immutable decision per decision point.
+
+A decision carries its effect, every rule that decided it (with limit, used and asked),
+what was unknown, alerts crossed, shadow verdicts and the digests of policy and prices:
+enough to replay it. `str()` makes one readable sentence, `to_json()` plain data; both
+are made on request, never while deciding.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from policy_engine.language.checked import RuleRef
+from policy_engine.language.units import print_duration, print_money, print_percent
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One rule's part in a decision. Numbers are in `unit` (`money` nano units, `time` microseconds,
+    `attempts`, `tokens`, `count`); None where the rule has no such number, or it is not known."""
+
+    rule: RuleRef
+    unit: str | None = None
+    limit: int | None = None
+    used: int | None = None
+    asked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A ceiling or limit whose use first crosses `percent` of it with this decision."""
+
+    ruling: Ruling
+    percent: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What a rule that is not enforced would have said."""
+
+    ruling: Ruling
+    refuses: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What an execution draws on: `kind` is `allowance`, `pack`, `promotion` (a grant, by id), `overage`, `list`
+    or `escrow` (the store did not answer and the policy allows work within an amount)."""
+
+    kind: str
+    price_nanos: int
+    grant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """The content digests of the policy set and of the price table that decided."""
+
+    policy: str
+    prices: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What all decisions share. `reason` is a fixed word for a program, None where the effect says all."""
+
+    effect: str
+    reason: str | None = None
+    rulings: tuple[Ruling, ...] = ()
+    unknown: tuple[str, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    shadow: tuple[Shadow, ...] = ()
+    currency: str
+    digests: Digests
+
+    point = ""
+
+    @property
+    def permits(self) -> bool:
+        """Whether work may go on."""
+        return self.effect in ("allow", "go", "retry", "route")
+
+    def __str__(self) -> str:
+        parts = [self._headline()]
+        parts += [f"because {_all(self._describe(r) for r in self.rulings)}"] if self.rulings else []
+        parts += [f"unknown: {', '.join(self.unknown)}"] if self.unknown else []
+        parts += [
+            f"alert: {a.ruling.rule.name} crosses {print_percent(a.percent)} of {self._amount(a.ruling.limit, a.ruling)}"
+            for a in self.alerts
+        ]
+        would = [s for s in self.shadow if s.refuses]
+        parts += [f"shadow: {_all(self._describe(s.ruling) for s in would)} would refuse"] if would else []
+        return "; ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: money as a decimal text of currency units beside the exact nano units."""
+        return {
+            "point": self.point,
+            "effect": self.effect,
+            "reason": self.reason,
+            **self._fields(),
+            "rules": [self._ruling_json(r) for r in self.rulings],
+            "unknown": list(self.unknown),
+            "alerts": [{"percent": print_percent(a.percent), **self._ruling_json(a.ruling)} for a in self.alerts],
+            "shadow": [{"refuses": s.refuses, **self._ruling_json(s.ruling)} for s in self.shadow],
+            "currency": self.currency,
+            "policy_digest": self.digests.policy,
+            "price_digest": self.digests.prices,
+            "sentence": str(self),
+        }
+
+    def _headline(self) -> str:
+        return self.effect
+
+    def _fields(self) -> dict[str, Any]:
+        return {}
+
+    def _money(self, nanos: int | None) -> str:
+        return "an unknown amount" if nanos is None else print_money(nanos, self.currency)
+
+    def _amount(self, value: int | None, ruling: Ruling) -> str:
+        if value is None:
+            return "unknown"
+        if ruling.unit == "money":
+            return print_money(value, self.currency)
+        if ruling.unit == "time":
+            return print_duration(value)
+        return f"{value} {ruling.unit}" if ruling.unit in ("attempts", "tokens") else str(value)
+
+    def _describe(self, ruling: Ruling) -> str:
+        words = f"`{ruling.rule.name}`"
+        if ruling.unit is not None:
+            numbers = [f"limit {self._amount(ruling.limit, ruling)}", f"used {self._amount(ruling.used, ruling)}"]
+            if ruling.asked is not None or ruling.unit != "time":
+                numbers.append(f"asked {self._amount(ruling.asked, ruling)}")
+            words += f" ({', '.join(numbers)})"
+        return f"{words} at {ruling.rule.place}"
+
+    def _ruling_json(self, ruling: Ruling) -> dict[str, Any]:
+        rule = ruling.rule
+        return {
+            "name": rule.name,
+            "text": rule.text,
+            "file": rule.file,
+            "line": rule.line,
+            "column": rule.column,
+            "unit": ruling.unit,
+            "limit": ruling.limit,
+            "used": ruling.used,
+            "asked": ruling.asked,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRefusal:
+    """Why a lane that was looked at is not the one: the rules that refused it."""
+
+    lane: str
+    reason: str
+    rulings: tuple[Ruling, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmitDecision(Decision):
+    """`allow` or `deny`.
+
+    On `allow`: the lane, its first route, the draw, and the tightest money ceiling per outcome known so
+    far. `reason` of a denial is `not_in_plan`, `allowance_spent`, `forbidden`, `not_allowed`,
+    `limit_reached`, `ceiling_reached`, `lane_not_listed`, `no_lane` or `store_silent`.
+    """
+
+    lane: str | None = None
+    route: str | None = None
+    draw: Draw | None = None
+    ceiling_nanos: int | None = None
+    refused: tuple[LaneRefusal, ...] = ()
+
+    point = "admit"
+
+    def _headline(self) -> str:
+        if self.effect == "allow" and self.draw is not None:
+            source = f"{self.draw.kind} {self.draw.grant}" if self.draw.grant else self.draw.kind
+            ceiling = f", at most {self._money(self.ceiling_nanos)}" if self.ceiling_nanos is not None else ""
+            said = (
+                f"allowed in lane {self.lane}, first route {self.route}, "
+                f"drawn from {source} at {self._money(self.draw.price_nanos)}{ceiling}"
+            )
+        else:
+            said = f"denied: {(self.reason or '').replace('_', ' ')}"
+        for refusal in self.refused:
+            why = _all(self._describe(r) for r in refusal.rulings)
+            said += f"; lane {refusal.lane} refused ({refusal.reason.replace('_', ' ')}{': ' + why if why else ''})"
+        return said
+
+    def _fields(self) -> dict[str, Any]:
+        draw = self.draw
+        return {
+            "lane": self.lane,
+            "route": self.route,
+            "draw": None
+            if draw is None
+            else {"kind": draw.kind, "grant": draw.grant, **_money_json("price", draw.price_nanos, self.currency)},
+            **_money_json("ceiling", self.ceiling_nanos, self.currency),
+            "refused_lanes": [
+                {"lane": r.lane, "reason": r.reason, "rules": [self._ruling_json(x) for x in r.rulings]}
+                for r in self.refused
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDecision(Decision):
+    """`go` or `refuse` (a refusal is a failure of class `over_ceiling`).
+
+    On `go`: what to reserve, the output cap (None: none was asked), and how long the attempt may run
+    (None: no time ceiling). `reason` of a refusal is `over_ceiling` or `estimate_unknown`; of a `go`,
+    `shrunk` where the cap is lower than asked.
+    """
+
+    reserved_nanos: int | None = None
+    reserved_tokens: int | None = None
+    output_cap: int | None = None
+    deadline_micros: int | None = None
+
+    point = "attempt"
+
+    def _headline(self) -> str:
+        if self.effect != "go":
+            return "refused: " + ("no estimate" if self.reason == "estimate_unknown" else "over the ceiling")
+        said = f"go, {self._money(self.reserved_nanos)} reserved"
+        if self.output_cap is not None:
+            said += f", at most {self.output_cap} output tokens" + (" (shrunk)" if self.reason == "shrunk" else "")
+        if self.deadline_micros is not None:
+            said += f", within {print_duration(self.deadline_micros)}"
+        return said
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            **_money_json("reserved", self.reserved_nanos, self.currency),
+            "reserved_tokens": self.reserved_tokens,
+            "output_cap": self.output_cap,
+            "deadline_micros": self.deadline_micros,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressDecision(Decision):
+    """`go` or `cut`; `reason` of a cut is `output_cap`, `deadline` or `over_ceiling`."""
+
+    point = "progress"
+
+    def _headline(self) -> str:
+        return "go on" if self.effect == "go" else f"cut: {(self.reason or '').replace('_', ' ')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureDecision(Decision):
+    """`retry` (after `delay_micros`, on the same route), `route` (go there), `hand_off` or `stop`."""
+
+    route: str | None = None
+    delay_micros: int | None = None
+
+    point = "failure"
+
+    def _headline(self) -> str:
+        if self.effect == "retry":
+            return f"retry on {self.route} after {print_duration(self.delay_micros or 0)}"
+        if self.effect == "route":
+            return f"go to route {self.route}"
+        return f"hand off to {self.route}" if self.effect == "hand_off" else "stop"
+
+    def _fields(self) -> dict[str, Any]:
+        return {"route": self.route, "delay_micros": self.delay_micros}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleDecision(Decision):
+    """The state after an event: `delivered` (acceptance pending), `accepted`, `rejected`, `expired`,
+    `reversed`, `aborted`, `handed_off`; or `refuse`, with `reason` `window_closed` or `not_possible`.
+
+    `unit` says what becomes of the promised unit: `held`, `consumed`, `restored`, or None for no change.
+    `revenue_nanos` is what the event adds to revenue, negative at a reversal. `window_micros` is how
+    long acceptance, rejection and reversal stay open (None: closed).
+    """
+
+    unit: str | None = None
+    revenue_nanos: int = 0
+    window_micros: int | None = None
+
+    point = "settle"
+
+    @property
+    def permits(self) -> bool:
+        return self.effect != "refuse"
+
+    def _headline(self) -> str:
+        if self.effect == "refuse":
+            return f"refused: {(self.reason or '').replace('_', ' ')}"
+        said = self.effect.replace("_", " ")
+        said += f", unit {self.unit}" if self.unit else ""
+        said += f", revenue {self._money(self.revenue_nanos)}" if self.revenue_nanos else ""
+        return said + (f", open for {print_duration(self.window_micros)}" if self.window_micros is not None else "")
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "unit": self.unit,
+            **_money_json("revenue", self.revenue_nanos, self.currency),
+            "window_micros": self.window_micros,
+        }
+
+
+def _all(words: Any) -> str:
+    return " and ".join(words)
+
+
+def _money_json(name: str, nanos: int | None, currency: str) -> dict[str, Any]:
+    return {name: None if nanos is None else print_money(nanos, currency), f"{name}_nanos": nanos}

@@ -1,0 +1,161 @@
+"""Money, durations, percents and numbers: read, printed, exact.
+
+Money is an integer of nano currency units (one dollar = 10^9), rates are integers
+of pico units per token, durations are integers of microseconds. Percents and plain
+numbers are `Fraction`s where they are computed with. No float takes part: a float
+that arrives from outside is read through its `repr`.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+NANOS = 10**9
+PICOS_PER_NANO = 1000
+MICROS = {"ms": 10**3, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86_400 * 10**6}
+SUFFIXES = {"k": 10**3, "M": 10**6}
+
+MAX_MONEY_NANOS = 10**12 * NANOS
+"""Amounts beyond a trillion are taken for slips, and stay well inside 64 bits of whole units."""
+
+MAX_SIGNIFICANT_DIGITS = 15
+"""Every decimal of so many digits survives a trip through a binary double, so a number
+fact may be a float and still be compared exactly."""
+
+SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP"}
+
+CURRENCIES = frozenset(
+    # ISO 4217, the active codes of states and unions.
+    """AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF
+    CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL
+    HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL
+    MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON
+    RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH
+    UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG""".split()
+)
+
+
+class UnitError(ValueError):
+    """A value that is not of the unit asked for, or is finer than the unit can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a model charges, in pico currency units per token."""
+
+    input_picos: int
+    output_picos: int
+
+    def cost_nanos(self, input_tokens: int, output_tokens: int) -> int:
+        """The cost of so many tokens, rounded up to a whole nano unit."""
+        picos = self.input_picos * input_tokens + self.output_picos * output_tokens
+        return -(-picos // PICOS_PER_NANO)
+
+    def output_tokens_within(self, nanos: int, input_tokens: int) -> int | None:
+        """The most output tokens that `nanos` pay for after the input; negative if not even that; None if free."""
+        if self.output_picos == 0:
+            return None
+        return (nanos * PICOS_PER_NANO - self.input_picos * input_tokens) // self.output_picos
+
+
+def decimal(value: Decimal | int | float | str) -> Decimal:
+    """An exact decimal of what a caller gave; floats count as what their `repr` says.
+
+    Raises `UnitError` for what is no finite number.
+    """
+    if isinstance(value, bool):
+        raise UnitError("a boolean is not a number")
+    try:
+        result = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        raise UnitError(f"`{value}` is not a number") from None
+    if not result.is_finite():
+        raise UnitError(f"`{value}` is not a finite number")
+    return result
+
+
+def scaled(value: Decimal, scale: int, what: str) -> int:
+    """`value` x `scale` as an integer. Raises `UnitError`, naming `what`, where that is not exact."""
+    exact = Fraction(value) * scale
+    if exact.denominator != 1:
+        raise UnitError(f"{value} is finer than {what}")
+    return exact.numerator
+
+
+def money_nanos(value: Decimal | int | float | str, currency: str = "USD") -> int:
+    """Nano units of an amount given as a number of currency units, or as text with its symbol or code.
+
+    `0.3`, `"0.30"`, `"$0.30"` and `"0.30 USD"` are all 300,000,000. Raises `UnitError` for text
+    of another currency, for what is no amount and for what is finer than a nano unit.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        negative = text.startswith("-")
+        text = text.removeprefix("-")
+        if text[:1] in SYMBOLS:
+            if SYMBOLS[text[0]] != currency:
+                raise UnitError(f"`{value}` is not in {currency}")
+            text = text[1:]
+        elif text[-3:].isalpha() and text[-3:].isupper():
+            if text[-3:] != currency:
+                raise UnitError(f"`{value}` is not in {currency}")
+            text = text[:-3].rstrip()
+        amount = decimal(text)
+        amount = -amount if negative else amount
+    else:
+        amount = decimal(value)
+    if abs(amount) > MAX_MONEY_NANOS // NANOS:
+        raise UnitError(f"{value} is more than any amount this engine counts")
+    return scaled(amount, NANOS, "a billionth of a currency unit")
+
+
+def duration_micros(text: str) -> int:
+    """Microseconds of `250ms`, `90s`, `15min`, `72h` or `90d`. Raises `UnitError` for anything else."""
+    stripped = text.strip()
+    digits = stripped.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = stripped[len(digits) :]
+    if unit not in MICROS or not digits:
+        raise UnitError(f"`{text}` is not a duration; write a number and one of {', '.join(MICROS)}")
+    amount = decimal(digits)
+    if amount.adjusted() > 12:
+        raise UnitError(f"`{text}` is longer than any duration this engine counts")
+    return scaled(amount, MICROS[unit], "a microsecond")
+
+
+def share_nanos(percent: Fraction, nanos: int) -> int:
+    """So many percent of an amount, rounded down."""
+    return int(nanos * percent / 100 // 1)
+
+
+def plain_number(value: Fraction) -> str:
+    """A terminating fraction in decimal notation, without trailing zeros."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    text = format(Decimal(value.numerator) / Decimal(value.denominator), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def print_money(nanos: int, currency: str, *, grouping: bool = False) -> str:
+    """`$0.30`, `$2000`, `0.30 CHF`: exact, no decimals on whole units, else at least two."""
+    whole, rest = divmod(abs(nanos), NANOS)
+    digits = f"{whole:,}" if grouping else str(whole)
+    if rest:
+        digits += "." + f"{rest:09d}".rstrip("0").ljust(2, "0")
+    sign = "-" if nanos < 0 else ""
+    symbol = next((s for s, code in SYMBOLS.items() if code == currency), None)
+    return f"{sign}{symbol}{digits}" if symbol else f"{sign}{digits} {currency}"
+
+
+def print_duration(micros: int) -> str:
+    """The exact spelling in the largest unit that fits: `90s`, `3d`, `250ms`."""
+    for unit in ("d", "h", "min", "s", "ms"):
+        if micros and micros % MICROS[unit] == 0:
+            return f"{micros // MICROS[unit]}{unit}"
+    if micros == 0:
+        return "0s"
+    return f"{plain_number(Fraction(micros, 1000))}ms"
+
+
+def print_percent(percent: Fraction) -> str:
+    """`45%`, `0.5%`."""
+    return f"{plain_number(percent)}%"
