@@ -155,7 +155,8 @@ class TreeBuilder:
 
     def scalar_type(self, children: Children) -> s.ScalarType:
         name, low, *high = children
-        return s.ScalarType(name=self._name(name), low=low, high=high[-1], span=self._span(children))
+        # Without a range the grammar leaves one empty place, not two.
+        return s.ScalarType(name=self._name(name), low=low, high=high[-1] if high else None, span=self._span(children))
 
     def ordered_enum(self, children: Children) -> s.Enumeration:
         return s.Enumeration(values=self._names(children), ordered=True, span=self._span(children))
