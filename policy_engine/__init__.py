@@ -1,0 +1,70 @@
+"""Policy as code for priced AI outcomes.
+
+    policy = policy_engine.load("support.policy")
+    decision = policy.admit({"customer": "acme", "plan": "growth", "outcome": "support_draft", ...})
+
+Importing the package is cheap: each public name is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from policy_engine.evaluation.decision import (
+        AdmitDecision,
+        AttemptDecision,
+        Decision,
+        FailureDecision,
+        ProgressDecision,
+        SettleDecision,
+    )
+    from policy_engine.evaluation.facts import FactError
+    from policy_engine.language.diagnostics import Diagnostic, PolicyError
+    from policy_engine.policy import LivePolicy, Policy, load
+    from policy_engine.prices.table import PriceTable
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AdmitDecision": "policy_engine.evaluation.decision",
+    "AttemptDecision": "policy_engine.evaluation.decision",
+    "Decision": "policy_engine.evaluation.decision",
+    "Diagnostic": "policy_engine.language.diagnostics",
+    "FactError": "policy_engine.evaluation.facts",
+    "FailureDecision": "policy_engine.evaluation.decision",
+    "LivePolicy": "policy_engine.policy",
+    "Policy": "policy_engine.policy",
+    "PolicyError": "policy_engine.language.diagnostics",
+    "PriceTable": "policy_engine.prices.table",
+    "ProgressDecision": "policy_engine.evaluation.decision",
+    "SettleDecision": "policy_engine.evaluation.decision",
+    "load": "policy_engine.policy",
+}
+
+__all__ = [
+    "AdmitDecision",
+    "AttemptDecision",
+    "Decision",
+    "Diagnostic",
+    "FactError",
+    "FailureDecision",
+    "LivePolicy",
+    "Policy",
+    "PolicyError",
+    "PriceTable",
+    "ProgressDecision",
+    "SettleDecision",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

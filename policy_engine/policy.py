@@ -1,11 +1,118 @@
-"""load(): the stages joined."""
+"""load(): the stages joined. A `Policy` answers every decision point; it never changes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
+from policy_engine.evaluation.decision import (
+    AdmitDecision,
+    AttemptDecision,
+    Digests,
+    FailureDecision,
+    ProgressDecision,
+    SettleDecision,
+)
+from policy_engine.evaluation.evaluator import Evaluator
+from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, Facts, FailureFacts, ProgressFacts, SettleFacts
+from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.language import checker, parser
-from policy_engine.language.checked import CheckedPolicy
-from policy_engine.language.diagnostics import Diagnostic, Severity, in_order
+from policy_engine.language.checked import CheckedPolicy, Route
+from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order
 from policy_engine.language.source import Source
+from policy_engine.language.vocabulary import Point
+from policy_engine.prices.table import PriceTable
+
+if TYPE_CHECKING:
+    from policy_engine.evaluation.context import Boundary
+
+SUFFIX = ".policy"
+ENGINES = {"reference": ReferenceEvaluator}
+"""How a policy may be answered, by name; all of them give equal decisions."""
+
+PolicyPath = str | PathLike[str]
+
+
+class Policy:
+    """A policy set without a mistake, with the prices it was loaded with.
+
+    `checked` is what it means, `digest` the hash of its text, `warnings` what `check` would say.
+    The decision points take a mapping (validated here: types, ranges, enums) or the records of
+    `policy_engine.evaluation.facts` (taken as they are).
+    """
+
+    def __init__(
+        self,
+        checked: CheckedPolicy,
+        prices: PriceTable,
+        warnings: Sequence[Diagnostic] = (),
+        *,
+        engine: str = "reference",
+    ) -> None:
+        self.checked = checked
+        self.prices = prices
+        self.warnings = tuple(warnings)
+        self.digest = checked.digest
+        self.evaluator: Evaluator = ENGINES[engine](checked, Digests(checked.digest, prices.digest))
+
+    def __repr__(self) -> str:
+        return f"<Policy {', '.join(source.name for source in self.checked.sources)} {self.digest[:12]}>"
+
+    def admit(self, facts: Mapping[str, Any] | AdmitFacts) -> AdmitDecision:
+        """May this execution start, in which lane, drawing on what? Raises `FactError` for bad input."""
+        return self.evaluator.admit(self._record(Point.ADMIT, facts))  # type: ignore[arg-type]  # by point
+
+    def attempt(self, facts: Mapping[str, Any] | AttemptFacts) -> AttemptDecision:
+        """May this attempt be made, and with how much? Raises `FactError` for bad input."""
+        return self.evaluator.attempt(self._record(Point.ATTEMPT, facts))  # type: ignore[arg-type]  # by point
+
+    def progress(self, facts: Mapping[str, Any] | ProgressFacts) -> ProgressDecision:
+        """May this attempt go on? Raises `FactError` for bad input."""
+        return self.evaluator.progress(self._record(Point.PROGRESS, facts))  # type: ignore[arg-type]  # by point
+
+    def failure(self, facts: Mapping[str, Any] | FailureFacts) -> FailureDecision:
+        """Where does the step go now? Raises `FactError` for bad input."""
+        return self.evaluator.failure(self._record(Point.FAILURE, facts))  # type: ignore[arg-type]  # by point
+
+    def settle(self, facts: Mapping[str, Any] | SettleFacts) -> SettleDecision:
+        """What becomes of the promised unit? Raises `FactError` for bad input."""
+        return self.evaluator.settle(self._record(Point.SETTLE, facts))  # type: ignore[arg-type]  # by point
+
+    def facts(self, point: Point | str, data: Mapping[str, Any], *, assume_zero: bool = False) -> Facts:
+        """Validated facts of a decision point; see `Boundary.facts`."""
+        return self.boundary.facts(Point(point), data, assume_zero=assume_zero)
+
+    @cached_property
+    def boundary(self) -> "Boundary":
+        """The validation of what callers give; pydantic is imported when it is first used."""
+        from policy_engine.evaluation.context import Boundary
+
+        return Boundary(self.checked)
+
+    def _record(self, point: Point, facts: Mapping[str, Any] | Facts) -> Facts:
+        return self.boundary.facts(point, facts) if isinstance(facts, Mapping) else facts
+
+
+def load(
+    source: PolicyPath | Iterable[PolicyPath], *, prices: PriceTable | None = None, engine: str = "reference"
+) -> Policy:
+    """The policy of a file, a directory (every `*.policy` below it), several of them, or a text.
+
+    A `str` with a line break or a brace in it is policy text; any other is a path. Raises
+    `PolicyError`, carrying every diagnostic, for a set with a mistake, and `OSError` for what
+    cannot be read. `prices` serves the models whose routes state no rates.
+    """
+    sources, unread = _sources(source)
+    checked, found = compile_sources(sources)
+    diagnostics = in_order([*unread, *found])
+    if checked is None or any(item.severity is Severity.ERROR for item in diagnostics):
+        raise PolicyError(diagnostics)
+    table = prices if prices is not None else PriceTable(checked.currency)
+    priced, unpriced = price(checked, table)
+    return Policy(priced, table, in_order([*diagnostics, *unpriced]), engine=engine)
 
 
 def compile_sources(sources: Sequence[Source]) -> tuple[CheckedPolicy | None, tuple[Diagnostic, ...]]:
@@ -16,8 +123,97 @@ def compile_sources(sources: Sequence[Source]) -> tuple[CheckedPolicy | None, tu
         files.append(file)
         found += mistakes
     broken = any(item.severity is Severity.ERROR for item in found)
-    policy, mistakes = checker.check(files, partial=broken)
-    diagnostics = in_order([*found, *mistakes])
+    policy, meaning = checker.check(files, partial=broken)
+    diagnostics = in_order([*found, *meaning])
     if any(item.severity is Severity.ERROR for item in diagnostics):
         policy = None
     return policy, diagnostics
+
+
+def price(checked: CheckedPolicy, table: PriceTable) -> tuple[CheckedPolicy, list[Diagnostic]]:
+    """The policy with table rates where its routes state none, and a warning for each route without a price."""
+    found: list[Diagnostic] = []
+    routes: dict[str, Route] = {}
+    for name, route in checked.routes.items():
+        known = route.rates is not None or route.cost_nanos is not None or route.kind == "handoff"
+        rates = table.get(route.reference) if route.kind == "model" and table.currency == checked.currency else None
+        routes[name] = route if known or rates is None else replace(route, rates=rates)
+        if not known and rates is None:
+            found.append(_unpriced(route))
+    return replace(checked, routes=routes), found
+
+
+def _unpriced(route: Route) -> Diagnostic:
+    return Diagnostic(
+        code="P299",
+        message=f"nothing prices the route `{route.name}`, so every attempt on it will be refused",
+        span=route.span,
+        hint="add `rates`, `cost` or a price table" if route.kind == "model" else "add a `cost`",
+        severity=Severity.WARNING,
+    )
+
+
+class LivePolicy:
+    """A policy that can be replaced while it is used; a bad new version never replaces a good one."""
+
+    def __init__(
+        self, source: PolicyPath | Iterable[PolicyPath], *, prices: PriceTable | None = None, engine: str = "reference"
+    ) -> None:
+        self._source = source if isinstance(source, str | PathLike) else tuple(source)
+        self._prices = prices
+        self._engine = engine
+        self._lock = Lock()
+        self._policy = load(self._source, prices=prices, engine=engine)
+
+    @property
+    def policy(self) -> Policy:
+        """The newest version that loaded. Hold on to it for as long as one execution runs."""
+        return self._policy
+
+    def reload(self) -> bool:
+        """Read the files again; whether the policy changed. On `PolicyError` or `OSError` the old one stays."""
+        with self._lock:
+            fresh = load(self._source, prices=self._prices, engine=self._engine)
+            changed = fresh.digest != self._policy.digest
+            if changed:
+                self._policy = fresh
+            return changed
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _sources(source: PolicyPath | Iterable[PolicyPath]) -> tuple[list[Source], list[Diagnostic]]:
+    if isinstance(source, str) and any(mark in source for mark in "\n{"):
+        return [Source("<text>", source)], []
+    given = [source] if isinstance(source, str | PathLike) else list(source)
+    return read_files(policy_files(given))
+
+
+def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:
+    """The files of a policy set: those named, and every `*.policy` below the directories named; each once.
+
+    Raises `FileNotFoundError` for a path that is not there and for a directory without policies.
+    """
+    files: dict[Path, None] = {}
+    for given in map(Path, paths):
+        if given.is_dir():
+            inside = sorted(path for path in given.rglob(f"*{SUFFIX}") if path.is_file())
+            if not inside:
+                raise FileNotFoundError(f"no *{SUFFIX} file in {given}")
+            files.update(dict.fromkeys(inside))
+        elif given.exists():
+            files[given] = None
+        else:
+            raise FileNotFoundError(f"no such file or directory: {given}")
+    return list(files)
+
+
+def read_files(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]:
+    """The sources of policy files, and diagnostics for those that are not UTF-8 text."""
+    sources, found = [], []
+    for path in paths:
+        source, mistakes = parser.decode(path.read_bytes(), path.as_posix())
+        sources.append(source)
+        found += mistakes
+    return sources, found

@@ -17,7 +17,8 @@ from policy_engine.language.units import print_duration, print_money, print_perc
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """One rule's part in a decision. Numbers are in `unit` (`money` nano units, `time` microseconds,
-    `attempts`, `tokens`, `count`); None where the rule has no such number, or it is not known."""
+    `attempts`, `tokens`, `count`); None where the rule has no such number, or it is not known.
+    """
 
     rule: RuleRef
     unit: str | None = None
@@ -45,7 +46,8 @@ class Shadow:
 @dataclass(frozen=True, slots=True)
 class Draw:
     """What an execution draws on: `kind` is `allowance`, `pack`, `promotion` (a grant, by id), `overage`, `list`
-    or `escrow` (the store did not answer and the policy allows work within an amount)."""
+    or `escrow` (the store did not answer and the policy allows work within an amount).
+    """
 
     kind: str
     price_nanos: int

@@ -103,6 +103,12 @@ BUILTINS = {
 
 CONSTANTS = ("true", "false")
 
+ENTRIES = frozenset(
+    """attempt_elapsed escrow event grants max_output_tokens meters min_output_tokens output_cap output_tokens reserved
+    retries since_delivery state step_elapsed tokens visited""".split()
+)
+"""What a caller gives beside built-in names and declared facts; so no fact can have one of these names."""
+
 WINDOWS = ("minute", "hour", "day", "week", "month")
 PERIODS = ("day", "week", "month")
 """The windows that a fee, an allowance or an overage cap may name."""

@@ -1,0 +1,47 @@
+"""The meaning of a policy, slow and obvious: straight from the checked policy, rule by rule.
+
+The yardstick for every faster evaluator: same facts, same decision, word for word.
+"""
+
+from policy_engine.evaluation.decision import (
+    AdmitDecision,
+    AttemptDecision,
+    Digests,
+    FailureDecision,
+    ProgressDecision,
+    SettleDecision,
+)
+from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, ProgressFacts, SettleFacts
+from policy_engine.evaluation.reference.admission import admit
+from policy_engine.evaluation.reference.attempts import attempt, progress
+from policy_engine.evaluation.reference.failures import failure
+from policy_engine.evaluation.reference.settlement import settle
+from policy_engine.language.checked import CheckedPolicy
+
+
+class ReferenceEvaluator:
+    """Every decision point as a pure function of facts: no clock, no ledger, no file."""
+
+    def __init__(self, policy: CheckedPolicy, digests: Digests) -> None:
+        self._policy = policy
+        self._digests = digests
+
+    def admit(self, facts: AdmitFacts) -> AdmitDecision:
+        """May this execution start? Raises `FactError` for a required fact that was not given."""
+        return admit(self._policy, self._digests, facts)
+
+    def attempt(self, facts: AttemptFacts) -> AttemptDecision:
+        """May this attempt be made, and with how much? Raises `FactError` as `admit` does."""
+        return attempt(self._policy, self._digests, facts)
+
+    def progress(self, facts: ProgressFacts) -> ProgressDecision:
+        """May this attempt go on? Raises `FactError` as `admit` does."""
+        return progress(self._policy, self._digests, facts)
+
+    def failure(self, facts: FailureFacts) -> FailureDecision:
+        """Where does the step go now? Raises `FactError` as `admit` does."""
+        return failure(self._policy, self._digests, facts)
+
+    def settle(self, facts: SettleFacts) -> SettleDecision:
+        """What becomes of the promised unit?"""
+        return settle(self._policy, self._digests, facts)
