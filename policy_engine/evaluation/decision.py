@@ -87,7 +87,8 @@ class Decision:
         parts += [f"because {_all(self._describe(r) for r in self.rulings)}"] if self.rulings else []
         parts += [f"unknown: {', '.join(self.unknown)}"] if self.unknown else []
         parts += [
-            f"alert: {a.ruling.rule.name} crosses {print_percent(a.percent)} of {self._amount(a.ruling.limit, a.ruling)}"
+            f"alert: {a.ruling.rule.name} crosses {print_percent(a.percent)} of "
+            f"{self._amount(a.ruling.limit, a.ruling)}"
             for a in self.alerts
         ]
         would = [s for s in self.shadow if s.refuses]

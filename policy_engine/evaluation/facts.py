@@ -49,19 +49,19 @@ class Given:
 def given_type(names: tuple[str, ...]) -> type[Given]:
     """A record type with a slot per fact name; its instances are built with keywords, the rest is `MISSING`."""
 
-    def __init__(self: Given, **values: Any) -> None:
+    def init(self: Given, **values: Any) -> None:
         for name in names:
             setattr(self, name, values.pop(name, MISSING))
         if values:
             raise TypeError(f"no such fact: {', '.join(sorted(values))}")
 
-    def __repr__(self: Given) -> str:
+    def repr_(self: Given) -> str:
         return "Given(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in names) + ")"
 
-    def __eq__(self: Given, other: object) -> bool:
+    def eq(self: Given, other: object) -> bool:
         return type(other) is type(self) and all(getattr(self, n) == getattr(other, n) for n in names)
 
-    body = {"__slots__": names, "__init__": __init__, "__repr__": __repr__, "__eq__": __eq__, "__hash__": None}
+    body = {"__slots__": names, "__init__": init, "__repr__": repr_, "__eq__": eq, "__hash__": None}
     return type("Given", (Given,), body)
 
 

@@ -11,9 +11,11 @@ from policy_engine.evaluation.decision import (
     ProgressDecision,
     SettleDecision,
 )
+from policy_engine.evaluation.evaluator import Bound
 from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, ProgressFacts, SettleFacts
 from policy_engine.evaluation.reference.admission import admit
 from policy_engine.evaluation.reference.attempts import attempt, progress
+from policy_engine.evaluation.reference.bounds import admission_bounds, attempt_bounds, handoff_bounds
 from policy_engine.evaluation.reference.failures import failure
 from policy_engine.evaluation.reference.settlement import settle
 from policy_engine.language.checked import CheckedPolicy
@@ -45,3 +47,15 @@ class ReferenceEvaluator:
     def settle(self, facts: SettleFacts) -> SettleDecision:
         """What becomes of the promised unit?"""
         return settle(self._policy, self._digests, facts)
+
+    def admission_bounds(self, facts: AdmitFacts, lane: str, price_nanos: int) -> tuple[Bound, ...]:
+        """The limits that an admission into this lane leans on."""
+        return admission_bounds(self._policy, facts, lane, price_nanos)
+
+    def attempt_bounds(self, facts: AttemptFacts, estimate_nanos: int | None) -> tuple[Bound, ...]:
+        """The ceilings that an attempt leans on, those without a counter left out."""
+        return attempt_bounds(self._policy, facts, estimate_nanos)
+
+    def handoff_bounds(self, facts: FailureFacts, route: str) -> tuple[Bound, ...]:
+        """The limits that a handoff leans on."""
+        return handoff_bounds(self._policy, facts, route)

@@ -198,9 +198,7 @@ def _look_at_allows(
     if enforced and not any(held[rule] for rule in enforced):
         for rule in enforced:
             refusals.add("not_allowed", rule, Ruling(rule.ref))
-    for rule in rules:
-        if rule.shadow:
-            shadow.append(Shadow(Ruling(rule.ref), not any(held.values())))
+    shadow += [Shadow(Ruling(rule.ref), not any(held.values())) for rule in rules if rule.shadow]
 
 
 def _look_at_ceilings(
@@ -208,8 +206,8 @@ def _look_at_ceilings(
 ) -> None:
     """A window ceiling with nothing left refuses. Those that depend on the lane are asked lane by lane."""
     for rule in applying((r for r in rules if r.scope.window and _depends_on_lane(r) is by_lane), view):
-        if rule.scope.key == "route":
-            continue  # no route is settled yet; the attempt asks
+        if rule.scope.key in ("lane", "route"):
+            continue  # kept apart by what is not settled yet; the attempt asks
         limit, used = limit_of(rule, view.price_nanos), used_of(rule, view)
         spent_up = used is None or used >= limit
         if used is None and covered_by_escrow(view, rule, NOTHING):
@@ -219,7 +217,7 @@ def _look_at_ceilings(
 
 
 def _depends_on_lane(rule: CeilingRule) -> bool:
-    return rule.scope.key == "lane" or any(read.name == "lane" for read in reads(rule.condition))
+    return any(read.name == "lane" for read in reads(rule.condition))
 
 
 def _note(rule: Rule, said: Ruling, refuses: bool, reason: str, refusals: Refusals, shadow: list[Shadow]) -> None:

@@ -1,0 +1,72 @@
+"""Which counters one execution reads and feeds.
+
+A meter is a kind of counter; customer, window and execution make it one. A block's meter
+is fed only by what happens inside the block, but read by whoever asks for it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from policy_engine.evaluation.evaluator import Bound
+from policy_engine.evaluation.facts import Reading
+from policy_engine.language.checked import Meter
+from policy_engine.ledger.protocol import Charge, Counter, Ledger
+from policy_engine.ledger.windows import window_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where something happens: all that a counter may be kept by."""
+
+    execution: str
+    customer: str
+    plan: str | None
+    workflow: str
+    outcome: str
+    lane: str = ""
+    route: str = ""
+    step: str = ""
+
+    def inside(self, meter: Meter) -> bool:
+        """Whether what happens here is counted by the meter's block."""
+        kind = meter.block.kind
+        return kind == "file" or getattr(self, kind) == meter.block.name
+
+    def counter(self, meter: Meter, now_micros: int, zone: str) -> Counter:
+        """The counter of this meter for this place and time."""
+        scope = meter.scope
+        if scope.execution is not None:
+            key = self.execution if scope.execution == "outcome" else f"{self.execution}\n{self.step}"
+            return Counter(meter, key)
+        key = (getattr(self, scope.key) or "") if scope.key else ""
+        assert scope.window is not None  # noqa: S101 - a scope without an execution has a window
+        return Counter(meter, key, window_name(scope.window, now_micros, zone))
+
+    def at(self, **changed: str) -> "Place":
+        return replace(self, **changed)
+
+
+def readings(
+    ledger: Ledger, meters: Iterable[Meter], place: Place, now_micros: int, zone: str
+) -> Mapping[Meter, Reading | None]:
+    """What the ledger says of these meters, here and now."""
+    counters = {meter: place.counter(meter, now_micros, zone) for meter in meters}
+    found = ledger.readings(counters.values())
+    return {meter: found.get(counter) for meter, counter in counters.items()}
+
+
+def charges(
+    meters: Iterable[Meter],
+    amounts: Mapping[str, int],
+    bounds: Iterable[Bound],
+    place: Place,
+    now_micros: int,
+    zone: str,
+) -> Iterator[Charge]:
+    """What to hold: for every meter that counts this place, the amount of its quantity under its tightest bound."""
+    limits: dict[Meter, int] = {}
+    for bound in bounds:
+        limits[bound.meter] = min(bound.limit, limits.get(bound.meter, bound.limit))
+    for meter in meters:
+        if meter.quantity in amounts and place.inside(meter):
+            yield Charge(place.counter(meter, now_micros, zone), amounts[meter.quantity], limits.get(meter))
