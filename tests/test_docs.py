@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from policy_engine.insight.trace import COLUMNS
 from policy_engine.language.diagnostics import render
 from policy_engine.language.parser import parse
 from policy_engine.language.source import Source
@@ -121,6 +122,12 @@ def test_the_tables_of_the_reference_are_current() -> None:
 @pytest.mark.parametrize("page", [REFERENCE, ROOT / "README.md"], ids=lambda path: path.name)
 def test_the_one_page_policy_is_the_tested_one(page: Path) -> None:
     assert f"```policy\n{ONE_PAGE.read_text(encoding='utf-8')}```\n" in page.read_text(encoding="utf-8")
+
+
+def test_the_replay_page_names_every_column() -> None:
+    text = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    table = "".join(line for line in text.splitlines(keepends=True) if line.startswith("|"))
+    assert [column for column in COLUMNS if f"`{column}`" not in table] == []
 
 
 # ---------------------------------------------------------------- snippets
