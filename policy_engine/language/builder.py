@@ -19,13 +19,20 @@ from policy_engine.language.vocabulary import TAIL_ORDER
 MAX_NESTING = 64
 """Brackets that may be open at once. No person writes so many; the checker and the formatter recurse."""
 
+MAX_NUMBER_LENGTH = 30
+MAX_NAME_LENGTH = 100
 
-class NestedTooDeep(Exception):
+
+class NestingError(Exception):
     """More open brackets than `MAX_NESTING`; carries the span of the one too many."""
 
     def __init__(self, span: Span) -> None:
         super().__init__(str(span))
         self.span = span
+
+
+class LengthError(Exception):
+    """A number or name longer than anything here computes with or prints."""
 
 
 class Token(Protocol):
@@ -67,11 +74,11 @@ class TreeBuilder:
     def on_open(self, token: Token) -> Token:
         self.depth += 1
         if self.depth > MAX_NESTING:
-            raise NestedTooDeep(self._token_span(token))
+            raise NestingError(self._token_span(token))
         return token
 
     def on_close(self, token: Token) -> Token:
-        self.depth -= 1
+        self.depth = max(self.depth - 1, 0)
         return token
 
     # ------------------------------------------------------------ spans and small parts
@@ -85,6 +92,8 @@ class TreeBuilder:
         return Span(self.source, _start(written[0]), _end(written[-1]))
 
     def _name(self, token: Token) -> s.Name:
+        if len(token.value) > MAX_NAME_LENGTH:
+            raise LengthError
         return s.Name(text=token.value, span=self._token_span(token))
 
     def _names(self, children: Children) -> tuple[s.Name, ...]:
@@ -103,21 +112,21 @@ class TreeBuilder:
     # ------------------------------------------------------------ literals
 
     def number(self, children: Children) -> s.Number:
-        (token,) = children
+        token = _bounded(children[0])
         return s.Number(value=_decimal(token.value), text=token.value, span=self._token_span(token))
 
     def percent(self, children: Children) -> s.Percent:
-        (token,) = children
+        token = _bounded(children[0])
         return s.Percent(value=Fraction(token.value[:-1]), text=token.value, span=self._token_span(token))
 
     def duration(self, children: Children) -> s.Duration:
-        (token,) = children
+        token = _bounded(children[0])
         digits = token.value.rstrip("minshd")
         value = Fraction(digits) * MICROS[token.value[len(digits) :]]
         return s.Duration(value=value, text=token.value, span=self._token_span(token))
 
     def money(self, children: Children) -> s.Money:
-        (token,) = children
+        token = _bounded(children[0])
         text = token.value
         if text[0] in SYMBOLS:
             currency, digits = SYMBOLS[text[0]], text[1:]
@@ -204,6 +213,7 @@ class TreeBuilder:
         brace: Token,
         end: Token,
         items: Children,
+        *,
         path: tuple[s.Name, ...] = (),
         pack: s.PackUnits | None = None,
     ) -> s.Block:
@@ -452,8 +462,14 @@ def _end(child: Any) -> int:
     return end
 
 
+def _bounded(token: Token) -> Token:
+    """A number that is not too long to be computed with. Raises `LengthError`."""
+    if len(token.value) > MAX_NUMBER_LENGTH:
+        raise LengthError
+    return token
+
+
 def _decimal(text: str) -> Fraction:
     if text[-1] in SUFFIXES:
         return Fraction(text[:-1]) * SUFFIXES[text[-1]]
     return Fraction(text)
-

@@ -1,0 +1,428 @@
+"""What to make of a token that cannot stand where it stands: one function per kind of slip.
+
+A remedy looks at the reading and the token. If the slip is its own, it reports it, mends the
+reading or gives the statement up, and returns True. They are asked in the order of `REMEDIES`:
+the narrow ones first, the one for everything last.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from policy_engine.language import slips
+from policy_engine.language.lexemes import END, Lexeme
+from policy_engine.language.pushdown import readable
+from policy_engine.language.units import MICROS
+from policy_engine.language.vocabulary import FILE, PLACEMENT, RESERVED, STATEMENTS
+
+if TYPE_CHECKING:
+    from policy_engine.language.recovery import Reading
+
+_COMPARISONS = frozenset({"IS", "IN", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"})
+_HANGING = _COMPARISONS | frozenset(
+    {
+        "AND", "OR", "NOT", "PLUS", "MINUS", "STAR", "COMMA", "WHEN", "UNLESS", "ON", "PER", "OF", "ARROW", "VBAR", "BACKOFF", "AS", "AT", "RANGE"
+    }
+)  # fmt: skip
+"""What cannot be the last of a statement and is easily left over when a line is deleted."""
+
+_STATEMENT_TYPES = frozenset(word.upper() for word in STATEMENTS) | {"ON_STORE_FAILURE"}
+_BLOCK_TYPES = frozenset({"ROUTE", "LANE", "PLAN", "PACK", "WORKFLOW", "OUTCOME"})
+_NUMBERS = frozenset({"NUMBER", "MONEY", "PERCENT", "DURATION"})
+_BRANCHES = frozenset({"then", "else", "elif", "elsif", "endif", "end"})
+_CONDITIONS = frozenset({"if", "where", "while", "whenever"})
+_TAIL_WORDS = ("when", "unless", "on", "backoff", "alert", "as", "per", "and", "or", "not", "in", "is")
+_CHUNK = re.compile(r'[^\s{}#"]+')
+_TIME_WORDS = {
+    **{unit: unit for unit in MICROS},
+    "hours": "h", "hour": "h", "minutes": "min", "minute": "min", "mins": "min", "m": "min",
+    "seconds": "s", "second": "s", "sec": "s", "secs": "s", "days": "d", "day": "d",
+}  # fmt: skip
+
+Remedy = Callable[["Reading", Lexeme], bool]
+
+
+def _ends(found: Lexeme) -> bool:
+    """Whether a token can be no continuation of the line before it."""
+    return found.fresh or found.type in ("RBRACE", END)
+
+
+def _adjacent(first: Lexeme, second: Lexeme) -> bool:
+    return first.end_pos == second.start_pos
+
+
+# ---------------------------------------------------------------- ends of lines, statements, blocks
+
+
+def hanging_before_statement(reading: "Reading", found: Lexeme) -> bool:
+    """`when a and`, and the next line's `ceiling` was taken for an operand."""
+    word, hanging = reading.previous, reading.before_previous
+    if word is None or hanging is None or not word.fresh or word.type not in _STATEMENT_TYPES:
+        return False
+    if hanging.type not in _HANGING:
+        return False
+    reading.report(slips.hanging(reading.span(hanging)))
+    reading.previous = hanging
+    reading.machine.drop_statement()
+    reading.reader.push_back(found)
+    reading.give_up(word)
+    return True
+
+
+def stray_brace(reading: "Reading", found: Lexeme) -> bool:
+    if found.type != "RBRACE" or reading.blocks or not reading.machine.complete:
+        return False
+    reading.report(slips.stray_brace(reading.span(found)))
+    while reading.reader.peek().type == "RBRACE":  # `}}`: one slip, one message
+        reading.reader.next()
+    return True
+
+
+def hanging(reading: "Reading", found: Lexeme) -> bool:
+    last = reading.previous
+    if last is None or last.type not in _HANGING or not (_ends(found) or found.type in ("RSQB", "RPAR")):
+        return False
+    if found.type in ("RSQB", "RPAR") and last.type != "COMMA":
+        return False
+    reading.report(slips.hanging(reading.span(last)))
+    if found.type == "RSQB":
+        _fill(reading, found)
+        reading.feed(found)
+    else:
+        reading.give_up(found)
+    return True
+
+
+def missing_opening(reading: "Reading", found: Lexeme) -> bool:
+    """A statement, further in than the head of a block that was never opened."""
+    head = reading.statement
+    if not reading.machine.accepts("LBRACE", found.type) or not found.fresh or head is None:
+        return False
+    if reading.indent(found) <= reading.indent(head) and found.type in _STATEMENT_TYPES:
+        return False
+    last = reading.previous or head
+    reading.report(slips.missing_opening(reading.span(head, last)))
+    reading.feed_missing("LBRACE", "{", last)
+    reading.feed(found)
+    return True
+
+
+def unclosed_bracket(reading: "Reading", found: Lexeme) -> bool:
+    closing = "RSQB" if reading.brackets and reading.brackets[-1].type == "LSQB" else "RPAR"
+    if not reading.brackets or not reading.machine.accepts(closing) or not _closes_early(reading, found):
+        return False
+    reading.report(slips.unclosed_bracket(reading.span(reading.brackets[-1])))
+    while reading.brackets and reading.machine.accepts(closing):
+        reading.feed_missing(closing, "", reading.previous or found)
+        closing = "RSQB" if reading.brackets and reading.brackets[-1].type == "LSQB" else "RPAR"
+    if reading.machine.accepts(found.type):
+        reading.feed(found)
+    else:
+        reading.give_up(found)
+    return True
+
+
+def _closes_early(reading: "Reading", found: Lexeme) -> bool:
+    """Whether a token ends the statement, or begins its next tail."""
+    return _ends(found) or found.type in ("WHEN", "UNLESS", "ALERT", "AS", "ON", "BACKOFF", "RPAR", "RSQB")
+
+
+def unfinished(reading: "Reading", found: Lexeme) -> bool:
+    last = reading.previous
+    if last is None or not _ends(found) or reading.machine.complete:
+        return False
+    expected = readable(reading.machine.accepted())
+    reading.report(slips.unfinished(reading.span(last), expected))
+    reading.give_up(found)
+    return True
+
+
+# ---------------------------------------------------------------- signs
+
+
+def equals(reading: "Reading", found: Lexeme) -> bool:
+    """`=` and `==` for `is`; `=>` and `=<` for a comparison."""
+    if found.type != "EQUAL" or not reading.machine.accepts("IS"):
+        return False
+    last = found
+    following = reading.reader.peek()
+    if _adjacent(found, following) and following.type in ("EQUAL", "GREATER", "LESS"):
+        last = reading.reader.next()
+    span = reading.span(found, last)
+    if last.type in ("GREATER", "LESS"):
+        reading.report(slips.sign_for_word(span, last.value + "="))
+        reading.feed(found, f"{last.type}_EQUAL")
+        if reading.previous is not None:
+            reading.previous.value = last.value + "="
+        return True
+    reading.report(slips.equals_for_is(span))
+    reading.feed(found, "IS")
+    return True
+
+
+def bars(reading: "Reading", found: Lexeme) -> bool:
+    """`||` for `or`."""
+    if found.type != "VBAR" or not reading.machine.accepts("OR"):
+        return False
+    last = found
+    if reading.reader.peek().type == "VBAR" and _adjacent(found, reading.reader.peek()):
+        last = reading.reader.next()
+    reading.report(slips.sign_for_word(reading.span(found, last), "or"))
+    reading.feed(found, "OR")
+    return True
+
+
+def needless_sign(reading: "Reading", found: Lexeme) -> bool:
+    """`price: $3`, `price = $3`."""
+    word = reading.previous
+    if found.type not in ("EQUAL", "COLON") or word is None or word.value not in RESERVED:
+        return False
+    if not reading.machine.accepts(reading.reader.peek().type):
+        return False
+    reading.report(slips.needless_sign(reading.span(found), word.value))
+    return True
+
+
+def comma(reading: "Reading", found: Lexeme) -> bool:
+    """`$1,490`, or a comma at the end of a statement."""
+    if found.type != "COMMA":
+        return False
+    following = reading.reader.peek()
+    number = reading.previous
+    if number is not None and number.type in _NUMBERS and _adjacent(number, found) and _adjacent(found, following):
+        if following.type not in _NUMBERS:
+            return False
+        last = number
+        digits = [number.value]
+        while found.type == "COMMA" and _adjacent(found, reading.reader.peek()):
+            last = reading.reader.next()
+            digits.append(last.value)
+            if reading.reader.peek().type != "COMMA" or not _adjacent(last, reading.reader.peek()):
+                break
+            found = reading.reader.next()
+        thousands = all(len(part.split(".")[0].rstrip("kM%")) == 3 for part in digits[1:])
+        written = "".join(digits) if thousands or len(digits) > 2 else ".".join(digits)
+        reading.report(slips.comma_in_number(reading.span(number, last), written))
+        reading.spoil(number)
+        return True
+    if not _ends(following) or not reading.machine.complete:
+        return False
+    reading.report(slips.needless_separator(reading.span(found)))
+    return True
+
+
+def chained(reading: "Reading", found: Lexeme) -> bool:
+    if found.type not in _COMPARISONS or not reading.machine.accepts("AND"):
+        return False
+    reading.report(slips.chained_comparison(reading.span(found)))
+    reading.give_up(found)
+    return True
+
+
+def double_not(reading: "Reading", found: Lexeme) -> bool:
+    if found.type != "NOT" or reading.previous is None or reading.previous.type != "NOT":
+        return False
+    reading.report(slips.double_not(reading.span(reading.previous, found)))
+    reading.spoil(found)
+    return True
+
+
+def no_list(reading: "Reading", found: Lexeme) -> bool:
+    """`in growth`, `in (growth, enterprise)`, `in []`."""
+    last = reading.previous
+    if last is None or (not reading.brackets and last.type != "IN"):
+        return False
+    if last.type == "IN" and reading.machine.accepts("LSQB"):
+        reading.report(slips.list_without_brackets(reading.span(found)))
+        reading.give_up(found)
+        return True
+    if last.type == "LSQB" and found.type == "RSQB":
+        reading.report(slips.empty_list(reading.span(last, found)))
+        _fill(reading, found)
+        reading.feed(found)
+        return True
+    return False
+
+
+def _fill(reading: "Reading", before: Lexeme) -> None:
+    """Put a name where one is missing; its statement is not used."""
+    reading.feed_missing("NAME", "", before)
+    reading.spoil(before)
+
+
+def arrow(reading: "Reading", found: Lexeme) -> bool:
+    """`mini, sonnet`, `mini > sonnet` in a lane."""
+    if not reading.machine.accepts("ARROW"):
+        return False
+    if found.type in ("COMMA", "GREATER", "EQUAL", "MINUS", "VBAR", "RANGE", "AND"):
+        last = found
+        if reading.reader.peek().type in ("GREATER", "MINUS") and _adjacent(found, reading.reader.peek()):
+            last = reading.reader.next()
+        reading.report(slips.missing_arrow(reading.span(found, last)))
+        reading.feed(found, "ARROW")
+        return True
+    if found.type == "NAME" and reading.previous is not None and not found.fresh:
+        reading.report(slips.missing_arrow_before(reading.span(found), reading.previous.value))
+        reading.feed_missing("ARROW", "->", found)
+        reading.feed(found)
+        return True
+    return False
+
+
+# ---------------------------------------------------------------- words
+
+
+def capitals(reading: "Reading", found: Lexeme) -> bool:
+    word = found.value.lower()
+    if found.type != "NAME" or word not in RESERVED or not reading.machine.accepts(word.upper()):
+        return False
+    reading.report(slips.capitals(reading.span(found)))
+    found.value = word
+    reading.feed(found, word.upper())
+    return True
+
+
+def branch(reading: "Reading", found: Lexeme) -> bool:
+    """`if … then … else`."""
+    word = found.value.lower()
+    if found.type not in ("NAME", "ELSE") or word not in _BRANCHES | _CONDITIONS:
+        return False
+    if word in _CONDITIONS and reading.machine.accepts("WHEN") and not reading.at_statement(found):
+        reading.report(slips.misspelt_word(reading.span(found), "when"))
+        reading.feed(found, "WHEN")
+        return True
+    reading.report(slips.no_such_branch(reading.span(found)))
+    reading.give_up(found)
+    return True
+
+
+def quotes(reading: "Reading", found: Lexeme) -> bool:
+    """A text without its quotes: a title, or the name of a model."""
+    if not reading.machine.accepts("STRING") or reading.machine.accepts("NAME") or reading.machine.accepts("AND"):
+        return False
+    if found.type in ("STRING", "LBRACE", "RBRACE", END) or (found.fresh and found.type in _STATEMENT_TYPES):
+        return False
+    source = reading.source
+    if reading.machine.accepts("LBRACE"):
+        last = found
+        while reading.reader.peek().type not in ("LBRACE", "RBRACE", END, "STRING") and not reading.reader.peek().fresh:
+            last = reading.reader.next()
+    else:
+        chunk = _CHUNK.match(source.text, found.start_pos)
+        if chunk is None:
+            return False
+        last = Lexeme("STRING", chunk[0], found.start_pos, chunk.end())
+        reading.reader.skip_to(chunk.end())
+    span = reading.span(found, last)
+    reading.report(slips.missing_quotes(span))
+    text = span.text.replace("\\", "\\\\").replace('"', '\\"')
+    reading.feed(Lexeme("STRING", f'"{text}"', span.start, span.end))
+    return True
+
+
+def split_duration(reading: "Reading", found: Lexeme) -> bool:
+    """`within 72 hours`."""
+    unit = reading.reader.peek()
+    if found.type != "NUMBER" or not reading.machine.accepts("DURATION"):
+        return False
+    if unit.type != "NAME" or unit.value not in _TIME_WORDS:
+        return False
+    written = found.value + _TIME_WORDS[reading.reader.next().value]
+    reading.report(slips.split_number(reading.span(found, unit), written))
+    reading.feed(Lexeme("DURATION", written, found.start_pos, unit.end_pos))
+    return True
+
+
+def near_word(reading: "Reading", found: Lexeme) -> bool:
+    """A word of the language with a slip of the fingers in it."""
+    if found.type != "NAME":
+        return False
+    accepted = {type_.lower(): type_ for type_ in reading.machine.accepted() if type_.lower() in RESERVED}
+    close = slips.near(found.value, accepted)
+    if close is None:
+        return False
+    span = reading.span(found)
+    if reading.at_statement(found) and close in STATEMENTS:
+        reading.report(slips.unknown_statement(span, close, ()))
+    else:
+        reading.report(slips.misspelt_word(span, close))
+    found.value = close
+    reading.feed(found, accepted[close])
+    return True
+
+
+def near_word_before(reading: "Reading", found: Lexeme) -> bool:
+    """`lane premium { alow when …`: a misspelt statement, taken for the first route of the lane."""
+    word = reading.previous
+    if word is None or word.type != "NAME" or word is not reading.statement:
+        return False
+    close = slips.near(word.value, STATEMENTS)
+    if close is None:
+        return False
+    reading.machine.drop_statement()
+    if not reading.machine.accepts(close.upper(), found.type):
+        reading.machine.feed(word)
+        return False
+    reading.report(slips.unknown_statement(reading.span(word), close, ()))
+    word.value = close
+    reading.feed(word, close.upper())
+    reading.feed(found)
+    return True
+
+
+def unknown_statement(reading: "Reading", found: Lexeme) -> bool:
+    if found.type != "NAME" or not reading.at_statement(found):
+        return False
+    known = [word for word in STATEMENTS if reading.kind in PLACEMENT.get(word, (FILE,)) and word != "shadow"]
+    reading.report(slips.unknown_statement(reading.span(found), slips.near(found.value, STATEMENTS), known))
+    reading.give_up(found)
+    return True
+
+
+def reserved_name(reading: "Reading", found: Lexeme) -> bool:
+    if found.value not in RESERVED or not reading.machine.accepts("NAME"):
+        return False
+    if found.fresh and found.type in _STATEMENT_TYPES:
+        return False
+    if not reading.machine.accepts("NAME", reading.reader.peek().type):
+        return False
+    reading.report(slips.reserved_name(reading.span(found)))
+    reading.feed(found, "NAME")
+    return True
+
+
+def unexpected(reading: "Reading", found: Lexeme) -> bool:
+    """Everything else."""
+    if found.type == END:
+        return True
+    expected = readable(reading.machine.accepted())
+    reading.report(slips.unexpected(reading.span(found), expected))
+    reading.give_up(found)
+    return True
+
+
+REMEDIES: tuple[Remedy, ...] = (
+    hanging_before_statement,
+    stray_brace,
+    hanging,
+    no_list,
+    equals,
+    bars,
+    needless_sign,
+    comma,
+    arrow,
+    chained,
+    double_not,
+    capitals,
+    branch,
+    split_duration,
+    near_word,
+    near_word_before,
+    quotes,
+    unknown_statement,
+    missing_opening,
+    unclosed_bracket,
+    reserved_name,
+    unfinished,
+    unexpected,
+)
