@@ -178,7 +178,7 @@ class Boundary:
             fields["attempt_elapsed_micros"] = aliased("attempt_elapsed", (DURATION, 0))
         if point is Point.FAILURE:
             fields["error"] = (choice(policy.error_classes, "error class"), ...)
-            fields["visited"] = (tuple[choice(policy.routes, "route"), ...], ())  # type: ignore[misc]  # made here
+            fields["visited"] = (list[choice(policy.routes, "route")], [])  # type: ignore[misc]  # a type made here
             fields["retries"] = (dict[choice(policy.error_classes, "error class"), count(0)], {})  # type: ignore[misc]
         return create_model(f"{point.capitalize()}Entries", __config__=CONFIG, **fields, **self._declared())
 
@@ -228,5 +228,6 @@ def _check_together(facts: Facts) -> None:
         least, most = facts.min_output_tokens, facts.max_output_tokens
         if least is not None and (most is None or least > most):
             raise FactError("min_output_tokens", "`min_output_tokens` is more than `max_output_tokens`")
-    if isinstance(facts, FailureFacts) and facts.route not in facts.visited:
-        facts.visited = (*facts.visited, facts.route)
+    if isinstance(facts, FailureFacts):
+        here = () if facts.route in facts.visited else (facts.route,)
+        facts.visited = (*facts.visited, *here)

@@ -102,9 +102,8 @@ class TraceReader:
         for option, names in (("map", self._renamed.values()), ("set", self._constants)):
             for name in names:
                 if name not in known:
-                    raise TraceError(
-                        f"--{option}: `{name}` is no column of a trace; {did_you_mean(name, known) or one_of(known, 30)}"
-                    )
+                    meant = did_you_mean(name, known) or one_of(known, 30)
+                    raise TraceError(f"--{option}: `{name}` is no column of a trace; {meant}")
 
     def read(self, path: Path) -> Trace:
         """The trace of a `.csv` or `.jsonl` file. Raises `TraceError`, or `OSError` for what cannot be opened."""
