@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from policy_engine.language import syntax as s
-from policy_engine.language.checked import AllOf, AnyOf, Inverse, Member, Test, Truth
+from policy_engine.language.checked import AllOf, AnyOf, Inverse, Linear, Member, Test, Truth
 from policy_engine.language.checker.amounts import Amounts
 from policy_engine.language.checker.facts import literal_word
 from policy_engine.language.checker.findings import Findings
-from policy_engine.language.checker.linear import LinearReader, normal, verdict
+from policy_engine.language.checker.linear import LinearReader, never_whole, normal, verdict
 from policy_engine.language.checker.names import Names, Readable
 from policy_engine.language.checker.reading import Reading, Standing
 from policy_engine.language.mistakes import conditions as mistakes
@@ -17,6 +17,7 @@ from policy_engine.language.mistakes.wording import UNIT_WORDS
 from policy_engine.language.source import Span
 from policy_engine.language.vocabulary import CONSTANTS, NUMERIC, Point, Unit
 
+_NOTHING_READ = "it reads nothing that can differ"
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -25,7 +26,7 @@ def check_condition(
 ) -> tuple[Test | None, frozenset[Point]]:
     """The test, None where a mistake in it was reported, and the points at which all it reads is known."""
     reading = Reading(findings, names, standing)
-    test = _Condition(findings, names, reading, LinearReader(findings, amounts, reading)).test(condition.test)
+    test = _Condition(findings, names, amounts, reading).test(condition.test)
     if test is not None and condition.negated:
         test = Inverse(test)
     return test, reading.points
@@ -34,11 +35,12 @@ def check_condition(
 class _Condition:
     """Checks one condition. Where a part has a mistake the others are still looked at."""
 
-    def __init__(self, findings: Findings, names: Names, reading: Reading, linear: LinearReader) -> None:
+    def __init__(self, findings: Findings, names: Names, amounts: Amounts, reading: Reading) -> None:
         self._findings = findings
         self._names = names
         self._reading = reading
-        self._linear = linear
+        self._amounts = amounts
+        self._linear = LinearReader(findings, amounts, reading)
 
     def test(self, node: s.Expression) -> Test | None:
         match node:
@@ -72,14 +74,14 @@ class _Condition:
 
     def _bare_name(self, node: s.Name) -> Test | None:
         if self._is_constant(node):
-            self._report(node.span, node.text == "true", "it names nothing that can differ", None)
+            self._report(node.span, node.text == "true", _NOTHING_READ, None)
             return None
         readable = self._reading.name(node)
         if readable is None:
             return None
         if readable.read.unit is Unit.BOOLEAN:
             return Truth(readable.read, node.span)
-        hint = f"compare it: `{node.text} {_example(readable)}`"
+        hint = f"compare it: `{node.text} {self._example(readable)}`"
         self._findings.add(mistakes.not_a_condition(node.span, UNIT_WORDS[readable.read.unit], hint))
         return None
 
@@ -95,6 +97,24 @@ class _Condition:
         hint = "compare it with something: `<`, `<=`, `>`, `>=`, `is`, `in [...]`"
         self._findings.add(mistakes.not_a_condition(node.span, what, hint))
 
+    def _example(self, readable: Readable) -> str:
+        """A comparison of this name as it might be written."""
+        match readable.read.unit:
+            case Unit.MONEY:
+                return f"> {self._amounts.as_money('1')}"
+            case Unit.PERCENT:
+                return "> 50%"
+            case Unit.INTEGER:
+                return ">= 2"
+            case Unit.NUMBER:
+                return "> 0.5"
+            case Unit.DURATION:
+                return "> 90s"
+            case Unit.TEXT:
+                return 'is "…"'
+            case _:
+                return f"is {readable.values[0]}" if readable.values else "is …"
+
     def _is_constant(self, node: s.Expression) -> bool:
         return isinstance(node, s.Name) and node.text in CONSTANTS
 
@@ -102,7 +122,10 @@ class _Condition:
 
     def _compare(self, node: s.Compare) -> Test | None:
         left, right = _inside(node.left), _inside(node.right)
-        if self._is_value(left) and not self._is_value(right):
+        if self._is_value(left) and self._is_value(right):
+            self._report(node.span, (left == right) == (node.op == "is"), _NOTHING_READ, None)
+            return None
+        if self._is_value(left):
             self._turned(node, left, right)
             return None
         if isinstance(left, s.Name) and not self._is_constant(left):
@@ -124,14 +147,15 @@ class _Condition:
         return isinstance(node, s.Text) or self._is_constant(node)
 
     def _turned(self, node: s.Compare, left: s.Expression, right: s.Expression) -> None:
-        if isinstance(right, s.Name):
-            op = _FLIPPED.get(node.op, node.op)
-            self._findings.add(mistakes.value_first(node.span, right, f"{right.text} {op} {left.span.text}"))
-        elif isinstance(left, s.Name):
-            hint = "only a boolean fact is `true` or `false`"
-            self._findings.add(mistakes.wrong_type(left.span, "a boolean", "a number or an amount", hint))
+        """Report a comparison whose value stands on the left."""
+        if isinstance(right, s.Name) and self._names.reads_values(right.text) is not None:
+            turned = f"{right.text} {_FLIPPED.get(node.op, node.op)} {left.span.text}"
+            self._findings.add(mistakes.value_first(node.span, right, turned))
+        elif isinstance(right, s.Name) and not self._names.is_known(right.text):
+            self._reading.name(right)
         else:
             self._linear.form(left)
+            self._linear.form(right)
 
     def _compare_value(self, node: s.Compare, left: s.Name, right: s.Expression) -> Test | None:
         readable = self._reading.name(left)
@@ -185,15 +209,23 @@ class _Condition:
         linear = normal(difference, "is" if negated else node.op, node.span)
         always = verdict(linear, self._linear.bounds({read: c for c, read in linear.terms}))
         if always is not None:
-            why = "by the range of what it reads" if linear.terms else "it reads nothing that can differ"
-            declared = self._only_declaration([read.name for _, read in linear.terms])
-            self._report(node.span, always != negated, why, declared)
+            self._report(node.span, always != negated, *self._reason(linear))
             return None
         return Inverse(linear) if negated else linear
 
-    def _only_declaration(self, names: list[str]) -> Span | None:
-        """Where the range was declared, if the comparison reads one fact and nothing else."""
-        return self._names.declared_at(names[0]) if len(names) == 1 else None
+    def _reason(self, linear: Linear) -> tuple[str, Span | None]:
+        """Why a comparison is decided by ranges alone, and where the range is declared."""
+        if not linear.terms:
+            return _NOTHING_READ, None
+        if never_whole(linear):
+            return "it counts whole numbers", None
+        if len(linear.terms) > 1:
+            return "the ranges of what it reads say so", None
+        read = linear.terms[0][1]
+        declared = self._names.declared_at(read.name)
+        if declared is not None:
+            return f"the range of `{read.name}` says so", declared
+        return f"`{read.name}` is never below {1 if read.name == 'attempt' else 0}", None
 
     # ------------------------------------------------------------ lists and values
 
@@ -256,7 +288,11 @@ class _Condition:
     def _member(self, readable: Readable, values: tuple[str, ...], span: Span, *, negated: bool) -> Test | None:
         every = readable.read.unit is Unit.ENUM and len(values) == len(readable.values) and not readable.open
         if every or not values:
-            why = "no value can satisfy it" if not values else f"these are all values of `{readable.read.name}`"
+            why = (
+                f"no value of `{readable.read.name}` satisfies it"
+                if not values
+                else f"these are all values of `{readable.read.name}`"
+            )
             if readable.built_in is None or not self._findings.partial:
                 self._report(span, bool(values) != negated, why, readable.declared)
             return None
@@ -293,21 +329,3 @@ def _what(node: s.Expression) -> str:
     if isinstance(node, s.Sum | s.Product | s.Share | s.Negative | s.Parentheses | s.Meter):
         return "a calculation"
     return literal_word(node)
-
-
-def _example(readable: Readable) -> str:
-    match readable.read.unit:
-        case Unit.MONEY:
-            return "> $1"
-        case Unit.PERCENT:
-            return "> 50%"
-        case Unit.INTEGER:
-            return ">= 2"
-        case Unit.NUMBER:
-            return "> 0.5"
-        case Unit.DURATION:
-            return "> 90s"
-        case Unit.TEXT:
-            return 'is "…"'
-        case _:
-            return f"is {readable.values[0]}" if readable.values else "is …"

@@ -32,20 +32,18 @@ class FactChecker:
         self._amounts = amounts
 
     def check(self, fact: s.FactDeclaration) -> Fact | None:
-        """The fact, or None where its declaration has a mistake."""
-        before = len(self._findings.mistakes)
+        """The fact, as far as its declaration says what it is; None where its type is not known."""
         if fact.optional and fact.default is not None:
             self._findings.add(mistakes.optional_with_default(fact.default.span, fact.name))
-        made = self._enum(fact, fact.type) if isinstance(fact.type, s.Enumeration) else self._scalar(fact, fact.type)
-        # An optional fact with a default still has a type: what reads it is judged by that.
-        return made if len(self._findings.mistakes) == before or fact.optional else None
+        return self._enum(fact, fact.type) if isinstance(fact.type, s.Enumeration) else self._scalar(fact, fact.type)
 
     def _enum(self, fact: s.FactDeclaration, type_: s.Enumeration) -> Fact:
         first: dict[str, Span] = {}
+        constant = next((value for value in type_.values if value.text in CONSTANTS), None)
+        if constant is not None:
+            self._findings.add(name_mistakes.constant_as_value(constant))
         for value in type_.values:
-            if value.text in CONSTANTS:
-                self._findings.add(name_mistakes.constant_as_value(value))
-            elif value.text in first:
+            if value.text in first:
                 self._findings.add(mistakes.value_twice(value, first[value.text]))
             first.setdefault(value.text, value.span)
         values = tuple(first)

@@ -13,7 +13,7 @@ from policy_engine.language.diagnostics import Diagnostic
 from policy_engine.language.mistakes import conditions as mistakes
 from policy_engine.language.mistakes.wording import UNIT_WORDS
 from policy_engine.language.source import Span
-from policy_engine.language.vocabulary import NUMERIC, Unit
+from policy_engine.language.vocabulary import CONSTANTS, NUMERIC, Unit
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "is": "is"}
 
@@ -90,6 +90,10 @@ class LinearReader:
         return Form({}, Fraction(value), unit, span, number) if value is not None else None
 
     def _name(self, node: s.Name) -> Form | None:
+        if node.text in CONSTANTS:
+            hint = "only a boolean fact is `true` or `false`"
+            self._findings.add(mistakes.wrong_type(node.span, "a boolean", "a number or an amount", hint))
+            return None
         readable = self._reading.name(node)
         if readable is None:
             return None
@@ -229,7 +233,7 @@ def verdict(linear: Linear, bounds: Bounds) -> bool | None:
             return _decided(low, lambda x: x > bound, high, lambda x: x <= bound)
         case ">=":
             return _decided(low, lambda x: x >= bound, high, lambda x: x < bound)
-    if (low is not None and bound < low) or (high is not None and bound > high) or _never_whole(linear):
+    if (low is not None and bound < low) or (high is not None and bound > high) or never_whole(linear):
         return False
     return True if low == high == bound else None
 
@@ -245,7 +249,7 @@ def _decided(
     return False if fails_at is not None and fails(fails_at) else None
 
 
-def _never_whole(linear: Linear) -> bool:
+def never_whole(linear: Linear) -> bool:
     """Whether whole numbers in whole multiples are compared with a broken number."""
     whole = linear.unit is Unit.INTEGER and all(c.denominator == 1 for c, _ in linear.terms)
     return whole and linear.bound.denominator != 1

@@ -63,6 +63,7 @@ class Names:
         self._readable: dict[str, Readable | None] = {}
         self._value_of: dict[str, str] = {}
         self._clashing: set[str] = set()
+        self._labels: dict[str, Span] = {}
 
     # ------------------------------------------------------------ declaring
 
@@ -78,6 +79,12 @@ class Names:
             self._clashing.add(name.text)
             self._findings.add(mistakes.declared_twice(name, kind, first.name.span, first.kind))
         self._kinds.setdefault(kind, {}).setdefault(name.text, declared)
+
+    def label(self, label: s.Name) -> None:
+        """Enter the name of a rule (`as NAME`); report one that another rule has."""
+        if label.text in self._labels:
+            self._findings.add(mistakes.label_twice(label, self._labels[label.text]))
+        self._labels.setdefault(label.text, label.span)
 
     def read_facts(self, facts: dict[str, Fact | None]) -> None:
         """Make the names that conditions read, once every declaration is entered and the facts are checked.

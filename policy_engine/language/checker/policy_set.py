@@ -128,6 +128,8 @@ class _PolicySet:
                     self._collect(item.items, item)
                 case _ if isinstance(item, s.Rule):
                     found.rules.append(item)
+                    if item.tails.label is not None:
+                        self._names.label(item.tails.label)
 
     # ------------------------------------------------------------ what is said once in a set
 

@@ -1,6 +1,5 @@
 """One rule as written → one checked rule: amount, scope, condition, classes, name."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +27,7 @@ from policy_engine.language.checker.findings import Findings
 from policy_engine.language.checker.names import Names
 from policy_engine.language.checker.placement import check_tails
 from policy_engine.language.checker.reading import Standing
+from policy_engine.language.checker.refs import rule_ref, written
 from policy_engine.language.mistakes import names as name_mistakes
 from policy_engine.language.mistakes import rules as mistakes
 from policy_engine.language.source import Span
@@ -70,13 +70,12 @@ class _Amount:
 
 
 class RuleChecker:
-    """Checks rules one by one; labels are remembered, for they name one rule each."""
+    """Checks rules one by one."""
 
     def __init__(self, findings: Findings, names: Names, amounts: Amounts) -> None:
         self._findings = findings
         self._names = names
         self._amounts = amounts
-        self._labels: dict[str, Span] = {}
         all_classes = frozenset(names.error_classes)
         self._fallback_classes = all_classes - {"cancelled"}
         self._retry_classes = all_classes - frozenset(NEVER_RETRIED)
@@ -114,13 +113,8 @@ class RuleChecker:
             standing = Standing(word, block, points)
             condition = rule.tails.condition
             test, points = check_condition(condition, standing, self._findings, self._names, self._amounts)
-        label = rule.tails.label
-        if label is not None:
-            if label.text in self._labels:
-                self._findings.add(name_mistakes.label_twice(label, self._labels[label.text]))
-            self._labels.setdefault(label.text, label.span)
         return {
-            "ref": rule_ref(rule.span, label),
+            "ref": rule_ref(rule.span, rule.tails.label),
             "block": block,
             "condition": test,
             "shadow": rule.shadow,
@@ -187,9 +181,9 @@ class RuleChecker:
         if rule.per:
             return scopes.execution_or_window(self._findings, rule.per)
         end = rule.amount.span
-        hint = f"write `per outcome`, or a window: `ceiling {_once(end)} per customer per day`"
+        hint = f"write `per outcome`, or a window: `ceiling {written(end)} per customer per day`"
         if isinstance(rule.amount, s.Duration):
-            hint = f"write `ceiling {_once(end)} per outcome`, `per step` or `per attempt`"
+            hint = f"write `ceiling {written(end)} per outcome`, `per step` or `per attempt`"
         self._findings.add(mistakes.no_scope(Span(end.source, rule.span.start, end.end), "ceiling", hint))
         return None
 
@@ -327,39 +321,3 @@ def gathered(rules: Iterable[Rule | None]) -> Rules:
         limits=of(LimitRule),
         fallbacks=of(FallbackRule),
     )
-
-
-def rule_ref(span: Span, label: s.Name | None = None) -> RuleRef:
-    """How decisions name what is written here."""
-    text = _once(span)
-    line, column = span.source.line_and_column(span.start)
-    return RuleRef(label.text if label is not None else text, text, span.source.name, line, column)
-
-
-_QUOTED = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*|[\s\ufeff]+')
-
-
-def _once(span: Span) -> str:
-    """What is written here on one line, without comments; texts in quotes as they are."""
-    text = span.text
-    if "#" not in text and '"' not in text:
-        return " ".join(text.split())
-    # A run of blanks and comments is one blank.
-    return "".join(piece for piece in _blanked(text)).strip()
-
-
-def _blanked(text: str) -> Iterable[str]:
-    end, blank = 0, False
-    for found in _QUOTED.finditer(text):
-        between = text[end : found.start()]
-        end = found.end()
-        if between:
-            yield " " + between if blank else between
-            blank = False
-        if found[1]:
-            yield " " + found[1] if blank else found[1]
-            blank = False
-        else:
-            blank = True
-    if text[end:]:
-        yield " " + text[end:] if blank else text[end:]

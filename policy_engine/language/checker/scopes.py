@@ -33,7 +33,7 @@ def window(findings: Findings, keys: Sequence[s.Name], executions: Sequence[str]
         else:
             findings.add(name_mistakes.unknown_key(last, findings.near(last.text, KEYS)))
         return None
-    if key.text in ("attempt", "step"):
+    if executions and key.text in ("attempt", "step"):
         findings.add(mistakes.window_of_attempt(key, last))
         return None
     if key.text in KEYS and (last.text in KEYS or last.text in EXECUTION_SCOPES):
@@ -50,8 +50,11 @@ def window(findings: Findings, keys: Sequence[s.Name], executions: Sequence[str]
 def _alone(findings: Findings, only: s.Name, executions: Sequence[str]) -> Scope | None:
     if only.text in WINDOWS:
         return Scope(window=only.text)
-    if only.text in KEYS or only.text in EXECUTION_SCOPES:
+    if only.text in KEYS:
         findings.add(mistakes.key_without_window(only))
+        return None
+    if only.text in EXECUTION_SCOPES:
+        findings.add(name_mistakes.unknown_key(only, None))
         return None
     key = findings.near(only.text, (*executions, *KEYS))
     near_window = findings.near(only.text, WINDOWS)

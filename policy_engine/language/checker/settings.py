@@ -8,7 +8,7 @@ from policy_engine.language.checked import Overage
 from policy_engine.language.checker.amounts import Amounts
 from policy_engine.language.checker.findings import Findings
 from policy_engine.language.checker.names import Names
-from policy_engine.language.checker.rules import rule_ref
+from policy_engine.language.checker.refs import rule_ref
 from policy_engine.language.mistakes import names as mistakes
 from policy_engine.language.source import Span
 from policy_engine.language.vocabulary import PERIODS

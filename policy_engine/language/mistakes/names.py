@@ -47,7 +47,27 @@ def unknown_key(name: Name, near: str | None) -> Diagnostic:
     )
 
 
+_OTHER_LANGUAGES = {
+    "int": "integer",
+    "long": "integer",
+    "count": "integer",
+    "str": "text",
+    "string": "text",
+    "bool": "boolean",
+    "float": "number",
+    "double": "number",
+    "decimal": "number",
+    "time": "duration",
+    "timedelta": "duration",
+    "amount": "money",
+    "currency": "money",
+    "percentage": "percent",
+}
+"""What types are called elsewhere."""
+
+
 def unknown_type(name: Name, near: str | None) -> Diagnostic:
+    near = _OTHER_LANGUAGES.get(name.text.lower(), near)
     return Diagnostic(
         code="P205",
         message=f"{quoted(name.span)} is not a type",

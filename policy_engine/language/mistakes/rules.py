@@ -4,7 +4,7 @@ from policy_engine.language.diagnostics import Diagnostic, Note, one_of
 from policy_engine.language.mistakes.wording import either, place_word, quoted
 from policy_engine.language.source import Span
 from policy_engine.language.syntax import Name
-from policy_engine.language.vocabulary import NEVER_RETRIED, WINDOWS
+from policy_engine.language.vocabulary import WINDOWS
 
 MAX_RULES = 20_000
 """Rules in one policy set. A person reads none so long; a generator that writes one has gone wrong."""
@@ -110,11 +110,13 @@ def share_in_a_window(span: Span, amount: Span) -> Diagnostic:
 
 def amount_without_unit(span: Span, money: str) -> Diagnostic:
     digits = span.text
+    # Half an attempt is none, so a broken number can only be money.
+    hint = f"write `{money}`, `{digits} attempts` or `{digits} tokens`" if "." not in digits else f"write `{money}`"
     return Diagnostic(
         code="P252",
         message=f"{quoted(span)} has no unit",
         span=span,
-        hint=f"write `{money}`, `{digits} attempts` or `{digits} tokens`",
+        hint=hint,
     )
 
 
@@ -149,7 +151,7 @@ def never_retried(name: Name) -> Diagnostic:
     hint = (
         "use `fallback` for it: the same route would be refused again"
         if name.text == "over_ceiling"
-        else f"leave it out; {either([f'`{word}`' for word in NEVER_RETRIED])} does not go away by trying again"
+        else f"leave it out: {quoted(name.span)} does not go away by trying again"
     )
     return Diagnostic(code="P256", message=f"{quoted(name.span)} is never retried", span=name.span, hint=hint)
 

@@ -49,7 +49,7 @@ def either(words: list[str]) -> str:
 
 
 def suggestion(near: str | None, names: list[str], what: str) -> str:
-    """Did you mean, else what there is, else that there is nothing of the kind."""
+    """A near miss, else what there is, else that there is nothing of the kind."""
     if near:
         return f"did you mean `{near}`?"
-    return f"declared: {one_of(names)}" if names else f"no {what} is declared"
+    return f"choose from {one_of(names)}" if names else f"no {what} is declared"
