@@ -14,7 +14,7 @@ from lark import Lark, UnexpectedCharacters, UnexpectedInput
 
 from policy_engine.language import recovery, slips
 from policy_engine.language import syntax as s
-from policy_engine.language.builder import NestingError, LengthError, TreeBuilder
+from policy_engine.language.builder import LengthError, NestingError, TreeBuilder
 from policy_engine.language.diagnostics import Diagnostic, in_order
 from policy_engine.language.lexemes import RawToken, Reader
 from policy_engine.language.pushdown import Pushdown

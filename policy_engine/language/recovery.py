@@ -26,9 +26,31 @@ STATEMENT_TYPES = frozenset(word.upper() for word in STATEMENTS) | {"ON_STORE_FA
 BLOCK_TYPES = frozenset(kind.upper() for kind in BLOCK_KINDS)
 _CONTINUING = frozenset(
     {
-        "IS", "IN", "NOT", "AND", "OR", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "PLUS", "MINUS", "STAR", "COMMA", "RPAR", "RSQB", "EQUAL", "PER", "WHEN", "UNLESS", "ON", "BACKOFF", "ALERT", "AS"
+        "IS",
+        "IN",
+        "NOT",
+        "AND",
+        "OR",
+        "LESS",
+        "LESS_EQUAL",
+        "GREATER",
+        "GREATER_EQUAL",
+        "PLUS",
+        "MINUS",
+        "STAR",
+        "COMMA",
+        "RPAR",
+        "RSQB",
+        "EQUAL",
+        "PER",
+        "WHEN",
+        "UNLESS",
+        "ON",
+        "BACKOFF",
+        "ALERT",
+        "AS",
     }
-)  # fmt: skip
+)
 """What follows `plan`, `price` and their like as an operand or a key, but not as a statement."""
 
 

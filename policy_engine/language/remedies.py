@@ -21,9 +21,26 @@ if TYPE_CHECKING:
 _COMPARISONS = frozenset({"IS", "IN", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"})
 _HANGING = _COMPARISONS | frozenset(
     {
-        "AND", "OR", "NOT", "PLUS", "MINUS", "STAR", "COMMA", "WHEN", "UNLESS", "ON", "PER", "OF", "ARROW", "VBAR", "BACKOFF", "AS", "AT", "RANGE"
+        "AND",
+        "OR",
+        "NOT",
+        "PLUS",
+        "MINUS",
+        "STAR",
+        "COMMA",
+        "WHEN",
+        "UNLESS",
+        "ON",
+        "PER",
+        "OF",
+        "ARROW",
+        "VBAR",
+        "BACKOFF",
+        "AS",
+        "AT",
+        "RANGE",
     }
-)  # fmt: skip
+)
 """What cannot be the last of a statement and is easily left over when a line is deleted."""
 
 _STATEMENT_TYPES = frozenset(word.upper() for word in STATEMENTS) | {"ON_STORE_FAILURE"}
