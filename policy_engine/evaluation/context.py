@@ -191,7 +191,8 @@ class Boundary:
             meter = self.meters.get(" ".join(text.split()))
             if meter is None:
                 raise FactError("meters", no_such(text, self.meters, "counter"))
-            readings[meter] = reading(self._policy, str(meter), value, money=meter.quantity in _MONEY_METERS)
+            counts_money = meter.quantity in _MONEY_METERS
+            readings[meter] = None if value is None else reading(self._policy, str(meter), value, money=counts_money)
         reserved = values.pop("reserved", None)
         for name, meter in (("spent", SPENT), ("attempts", ATTEMPTS), ("tokens", TOKENS)):
             value = values.pop(name, None)

@@ -1,0 +1,49 @@
+# Two commands do everything from nothing: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SETS := customer_support research_reports release_risk document_extraction
+
+.PHONY: demo test lint format bench soak clean
+
+demo: $(VENV)/installed ## replay the bundled synthetic traces under the example policies
+	@$(BIN)/policy check policies
+	@for set in $(SETS); do \
+	  printf '\n== %s (synthetic trace, made by policies/generate_traces.py)\n\n' "$$set"; \
+	  $(BIN)/policy replay policies/$$set/trace.csv --policy policies/$$set || exit 1; \
+	done
+
+test: $(VENV)/installed-dev lint ## everything a change must pass
+	$(BIN)/pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+soak: $(VENV)/installed-dev ## the property tests with fifty times the examples
+	POLICY_ENGINE_EXAMPLES=50 $(BIN)/pytest -m 'not slow'
+
+bench: $(VENV)/installed-dev ## the measured claims of docs/benchmarks.md
+	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+
+$(VENV)/python: 
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=…"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: pyproject.toml | $(VENV)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/installed
