@@ -22,6 +22,7 @@ from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.language import checker, parser
 from policy_engine.language.checked import CheckedPolicy, Route
 from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order
+from policy_engine.language.encoding import decode
 from policy_engine.language.source import Source
 from policy_engine.language.vocabulary import Point
 from policy_engine.prices.table import PriceTable
@@ -213,7 +214,7 @@ def read_files(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]:
     """The sources of policy files, and diagnostics for those that are not UTF-8 text."""
     sources, found = [], []
     for path in paths:
-        source, mistakes = parser.decode(path.read_bytes(), path.as_posix())
+        source, mistakes = decode(path.read_bytes(), path.as_posix())
         sources.append(source)
         found += mistakes
     return sources, found

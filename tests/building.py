@@ -20,7 +20,7 @@ route human {{ handoff "tier 2" cost $2.50 {human} }}
 lane standard {{ mini -> big -> human {standard} }}
 lane premium {{ big -> human {premium} }}
 plan base {{ fee $100 per month includes 100 draft overage $2 per draft {base} }}
-plan pay {{ overage $2 per draft {pay} }}
+plan pay {{ overage $2 per draft {pay} }}  # `pay` may go on with `up to …`
 plan other {{ fee $10 per month includes 10 note {other} }}
 pack burst {{ 10 draft for $15 expires 30d }}
 {file}
@@ -36,7 +36,7 @@ BLOCKS = ("mini", "big", "human", "standard", "premium", "base", "pay", "other",
 def policy(**rules: str) -> policy_engine.Policy:
     """The prelude with rules put into its blocks: `policy(outcome="ceiling $1 per outcome")`."""
     assert set(rules) <= set(BLOCKS), set(rules) - set(BLOCKS)
-    return policy_engine.load(PRELUDE.format(**{name: "" for name in BLOCKS} | rules))
+    return policy_engine.load(PRELUDE.format(**dict.fromkeys(BLOCKS, "") | rules))
 
 
 def entries(policy: policy_engine.Policy, **changed: Any) -> dict[str, Any]:
