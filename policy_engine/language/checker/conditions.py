@@ -139,7 +139,8 @@ class _Condition:
                 return None
             readable = self._names.reads_values(left.text)
             if readable is not None:
-                return self._compare_value(node, left, right)
+                self._reading.name(left)
+                return self._compare_value(node, left, right, readable)
         return self._compare_numbers(node)
 
     def _is_value(self, node: s.Expression) -> bool:
@@ -157,10 +158,7 @@ class _Condition:
             self._linear.form(left)
             self._linear.form(right)
 
-    def _compare_value(self, node: s.Compare, left: s.Name, right: s.Expression) -> Test | None:
-        readable = self._reading.name(left)
-        if readable is None:
-            return None
+    def _compare_value(self, node: s.Compare, left: s.Name, right: s.Expression, readable: Readable) -> Test | None:
         unit = readable.read.unit
         ordering = node.op in _FLIPPED
         if ordering and not (unit is Unit.ENUM and readable.ordered):

@@ -33,4 +33,8 @@ class Findings:
     def near(self, name: str, candidates: Collection[str]) -> str | None:
         """The candidate that `name` may be a misspelling of, if there is one."""
         self._budget -= len(candidates) + 1
-        return nearest(name, candidates) if self._budget > 0 else None
+        if self._budget <= 0:
+            return None
+        folded = {candidate.lower(): candidate for candidate in candidates}
+        near = nearest(name, folded)
+        return folded[near] if near is not None else None

@@ -1,6 +1,5 @@
 """The one name space of a policy set: what is declared, as what, where, and what a name may be compared with."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -129,10 +128,6 @@ class Names:
         """The block of a kind and name, if there is one."""
         declared = self._kinds.get(kind, {}).get(name)
         return declared.node if declared is not None and isinstance(declared.node, s.Block) else None
-
-    def declarations(self, kind: str) -> Iterator[Declared]:
-        """The first declaration of every name of a kind."""
-        return iter(self._kinds.get(kind, {}).values())
 
     def route_kind(self, name: str) -> str | None:
         """`model`, `tool` or `handoff`; None where the route does not say, or contradicts itself."""

@@ -147,8 +147,7 @@ class _PolicySet:
             return DEFAULT_CURRENCY
         code = declared.code
         if code.text not in CURRENCIES:
-            near = code.text.upper() if code.text.upper() in CURRENCIES else None
-            near = near or self._findings.near(code.text, sorted(CURRENCIES))
+            near = self._findings.near(code.text, sorted(CURRENCIES))
             self._findings.add(amount_mistakes.unknown_currency(code, near))
         elif len({declaration.code.text for declaration in declarations}) == 1:
             self._amounts.currency, self._amounts.declared = code.text, declared.span
@@ -172,9 +171,9 @@ class _PolicySet:
         from zoneinfo import available_timezones
 
         zones = sorted(available_timezones())
-        folded = {name.lower(): name for name in zones} | {name.lower().rpartition("/")[2]: name for name in zones}
-        near = self._findings.near(zone, list(folded))
-        return folded[near] if near is not None else None
+        places = {zone.rpartition("/")[2]: zone for zone in zones}
+        near = self._findings.near(zone, [*zones, *places])
+        return places.get(near, near) if near is not None else None
 
     def _store_failure(self) -> int | None:
         declared = self._only(self._found.store_failures)
