@@ -21,9 +21,10 @@ from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, Facts, Fail
 from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.language import checker, parser
 from policy_engine.language.checked import CheckedPolicy, Route
-from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order
+from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order, one_of
 from policy_engine.language.encoding import decode
 from policy_engine.language.source import Source
+from policy_engine.language.syntax import File
 from policy_engine.language.vocabulary import Point
 from policy_engine.prices.table import PriceTable
 
@@ -57,6 +58,8 @@ class Policy:
         self.prices = prices
         self.warnings = tuple(warnings)
         self.digest = checked.digest
+        if engine not in ENGINES:
+            raise ValueError(f"there is no engine `{engine}`; engines are {one_of(ENGINES)}")
         self.evaluator: Evaluator = ENGINES[engine](checked, Digests(checked.digest, prices.digest))
 
     def __repr__(self) -> str:
@@ -107,28 +110,32 @@ def load(
     cannot be read. `prices` serves the models whose routes state no rates.
     """
     sources, unread = _sources(source)
-    checked, found = compile_sources(sources)
+    checked, found = compile_sources(sources, prices)
     diagnostics = in_order([*unread, *found])
     if checked is None or any(item.severity is Severity.ERROR for item in diagnostics):
         raise PolicyError(diagnostics)
-    table = prices if prices is not None else PriceTable(checked.currency)
-    priced, unpriced = price(checked, table)
-    return Policy(priced, table, in_order([*diagnostics, *unpriced]), engine=engine)
+    return Policy(checked, prices or PriceTable(checked.currency), diagnostics, engine=engine)
 
 
-def compile_sources(sources: Sequence[Source]) -> tuple[CheckedPolicy | None, tuple[Diagnostic, ...]]:
-    """The checked policy of a set of sources, or None; and all its diagnostics, in order."""
-    files, found = [], []
+def compile_sources(
+    sources: Sequence[Source], prices: PriceTable | None = None
+) -> tuple[CheckedPolicy | None, tuple[Diagnostic, ...]]:
+    """The checked and priced policy of a set of sources, or None; and all its diagnostics, in order."""
+    files: list[File] = []
+    found: list[Diagnostic] = []
     for source in sources:
         file, mistakes = parser.parse(source)
         files.append(file)
         found += mistakes
     broken = any(item.severity is Severity.ERROR for item in found)
     policy, meaning = checker.check(files, partial=broken)
-    diagnostics = in_order([*found, *meaning])
-    if any(item.severity is Severity.ERROR for item in diagnostics):
+    found += meaning
+    if any(item.severity is Severity.ERROR for item in found):
         policy = None
-    return policy, diagnostics
+    if policy is not None:
+        policy, unpriced = price(policy, prices or PriceTable(policy.currency))
+        found += unpriced
+    return policy, in_order(found)
 
 
 def price(checked: CheckedPolicy, table: PriceTable) -> tuple[CheckedPolicy, list[Diagnostic]]:

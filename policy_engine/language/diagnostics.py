@@ -117,7 +117,10 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     # Imported here: a policy without mistakes never needs it.
     from difflib import get_close_matches
 
-    found = get_close_matches(name[:60].lower(), sorted(set(candidates)), n=1, cutoff=0.7)
+    written, known = name[:60].lower(), sorted(set(candidates))
+    # Two letters that changed places weigh heavily in a short word: `dya` for `day`.
+    swapped = [other for other in known if sorted(other.lower()) == sorted(written)]
+    found = swapped or get_close_matches(written, known, n=1, cutoff=0.7)
     return found[0] if found else None
 
 
