@@ -30,6 +30,10 @@ UNBILLED = {"rate_limit", "unavailable", "connection", "server_error", "auth"}
 """Failures before the model did any work: no tokens, no cost."""
 
 
+HOPELESS = {"inconclusive", "unreadable"}
+"""Failures that even an unguarded client does not retry on the same route."""
+
+
 @dataclass(frozen=True)
 class Route:
     """How one way to serve attempts behaves: `errors` by chance, `good` the chance that its result is accepted."""
@@ -61,7 +65,7 @@ class Execution:
 
     columns: dict[str, str]
     size: float = 1.0  # how much longer than usual its texts are
-    luck: float = 1.0  # below 1: its results are accepted less often
+    luck: float = 1.0  # below 1: its results are accepted less often; 0: never
 
 
 @dataclass
@@ -109,8 +113,10 @@ class Trace:
                 self._row(run, route, tokens, cells)
                 if not error and accepted != "false":
                     return True
-                if accepted == "false" and self.chance(0.6):
-                    break  # ask a better route; otherwise the same one again
+                if error in HOPELESS:
+                    break
+                if accepted == "false" and self.chance(0.7 if run.luck else 0.15):
+                    break  # ask a better route; otherwise, and again and again where nothing helps, the same one
         return False
 
     def _error(self, route: Route) -> str:
@@ -190,7 +196,7 @@ def customer_support(rng: random.Random) -> Trace:
     starters = {f"c-{n:03d}": "starter" for n in (1, 2, 3, 5, 8)} | {"c-007": "starter"}
     others = {f"c-{n:03d}": "growth" for n in (4, 9, 11, 12)} | {"c-014": "enterprise", "c-015": "enterprise"}
     plans = {**starters, **others, "c-016": "", "c-017": ""}
-    weights = dict.fromkeys(plans, 1.0) | {"c-007": 7.5, "c-004": 3.0, "c-014": 2.5}
+    weights = dict.fromkeys(plans, 1.0) | {"c-007": 5.2, "c-004": 3.0, "c-014": 2.5}
     regions = {c: trace.pick({"us": 0.55, "apac": 0.2, "eu": 0.2, "": 0.05}) for c in plans} | {"c-004": "us"}
     for at in office_hours(trace, first, 26, 520):
         customer = trace.pick(weights)
@@ -207,13 +213,13 @@ def customer_support(rng: random.Random) -> Trace:
             confidence="" if sure is None else f"{sure}",
             region=regions[customer],
         )
-        run.luck = {"low": 1.1, "medium": 1.0, "high": 0.8}[risk] * (0.25 if trace.chance(0.07) else 1)
+        run.luck = {"low": 1.1, "medium": 1.0, "high": 0.8}[risk] * (0 if trace.chance(0.07) else 1)
         bought = plan in ("growth", "enterprise") and regions[customer] in ("us", "apac")
         hard = risk == "high" or (sure is not None and sure < 0.5)
         dear = refund or (hard and trace.chance(0.95 if bought else 0.12))
-        middle = [sonnet] if trace.chance(0.65) else []
-        path = [opus, opus] if dear else [mini, *middle, opus]
-        trace.serve(run, "draft", path, (3100, 620) if dear else (2600, 450), last=True)
+        middle = [sonnet] if trace.chance(0.96) else []
+        path = [opus, *middle, opus] if dear else [mini, *middle, opus]
+        trace.serve(run, "draft", path, (12_000, 1_000) if dear else (9_000, 800), last=True)
     return trace
 
 
@@ -249,7 +255,7 @@ def research_reports(rng: random.Random) -> Trace:
             pages_wanted=str(min(max(pages, 1), 80)),
             confidential=trace.pick({"false": 0.93, "true": 0.04, "": 0.03}) if deep else "",
         )
-        run.luck = 0.4 if trace.chance(0.1) else 1.1
+        run.luck = 0 if trace.chance(0.08) else 1.15
         if outcome == "source_list":
             stubborn = trace.chance(0.12)  # a site that does not want to be read
             names = [f"source_{n}" for n in range(1, 3 + math.floor(5 * rng.random()))]
@@ -258,12 +264,12 @@ def research_reports(rng: random.Random) -> Trace:
                 path = [search, browse] if not dead else [_dead(search), _dead(browse)]
                 trace.serve(run, name, path, (0, 0), last=name == names[-1])
             continue
-        expert = deep and run.columns["confidential"] == "false"
+        expert = run.columns["depth"] == "deep" and run.columns["confidential"] == "false"
         chapters = 4 + math.floor(4 * rng.random()) if deep else 1
         steps = ["outline", *(f"chapter_{n}" for n in range(1, chapters + 1)), "edit"]
         path = [pro, opus] if expert else [flash, pro, opus]
         for name in steps:
-            tokens = (22_000, 4_500) if deep else (9_000, 1_600)
+            tokens = (50_000, 8_000) if deep else (40_000, 5_000)
             if not trace.serve(run, name, path, tokens, last=name == "edit"):
                 break
     return trace
@@ -282,6 +288,7 @@ def release_risk(rng: random.Random) -> Trace:
     first = datetime(2025, 4, 7, tzinfo=UTC)
     bad = first + timedelta(days=9)
     outages = [Outage("haiku", bad + timedelta(hours=12), bad + timedelta(hours=15), "server_error", 0.8)]
+    freeze = first + timedelta(days=11, hours=12)
     facts = ("risk", "lines_changed", "files_changed", "touches_payments", "freeze", "coverage")
     trace = Trace(rng, facts, write_costs=False, outages=outages, now=first)
     flaky = {"timeout": 0.03, "rate_limit": 0.04, "invalid_output": 0.03}
@@ -291,7 +298,7 @@ def release_risk(rng: random.Random) -> Trace:
     scanner = Route("scanner", 0.92, 12, {"inconclusive": 0.35, "flaky_tests": 0.08}, flat="0.02", tries=2)
     plans = {"c-031": "trial", "c-032": "trial", "c-038": "trial"}
     plans |= {"c-033": "team", "c-034": "team", "c-035": "team", "c-036": "business", "c-037": "business"}
-    weights = dict.fromkeys(plans, 1.0) | {"c-031": 0.5, "c-038": 0.6, "c-032": 1.1, "c-034": 2.0, "c-036": 3.0}
+    weights = dict.fromkeys(plans, 1.0) | {"c-031": 0.3, "c-038": 0.4, "c-032": 0.8, "c-034": 2.0, "c-036": 3.0}
     for at in office_hours(trace, first, 19, 460):
         customer = trace.pick(weights)
         plan = plans[customer]
@@ -309,19 +316,19 @@ def release_risk(rng: random.Random) -> Trace:
             lines_changed=str(lines),
             files_changed=str(files),
             touches_payments=str(payments).lower(),
-            freeze=str(at.date() == (first + timedelta(days=11)).date()).lower(),
+            freeze=str(freeze <= at < freeze + timedelta(hours=6)).lower(),
             coverage="" if trace.chance(0.2) else str(round(100 * (1 - rng.random() ** 2 * 0.7))),
         )
-        run.size = min(0.5 + lines / 600, 7.0)
-        run.luck = 0.35 if trace.chance(0.08) else 1.05
+        run.size = min(0.6 + lines / 900, 4.0)
+        run.luck = 0 if trace.chance(0.07) else 1.1
         thorough = risk in ("high", "critical") or payments or lines + 20 * files > 1500
         if report:
             run.size = min(run.size, 3.0)
-            trace.serve(run, "assess", [scanner, sonnet, opus], (14_000, 1_800), last=True)
+            trace.serve(run, "assess", [scanner, sonnet, opus], (50_000, 4_000), last=True)
         elif thorough:
-            trace.serve(run, "review", [sonnet, opus], (5_200, 900), last=True)
+            trace.serve(run, "review", [sonnet, opus], (20_000, 1_800), last=True)
         else:
-            trace.serve(run, "review", [haiku, sonnet, opus], (4_200, 700), last=True)
+            trace.serve(run, "review", [haiku, sonnet, opus], (16_000, 1_200), last=True)
     return trace
 
 
@@ -344,12 +351,12 @@ def document_extraction(rng: random.Random) -> Trace:
     weights = dict.fromkeys(plans, 1.0) | {"c-043": 2.5, "c-044": 1.6}
     calm = office_hours(trace, first, 19, 470)
     morning = first + timedelta(days=10, hours=9)
-    batch = [morning + timedelta(seconds=4 * n) for n in range(110)]
+    batch = [morning + timedelta(seconds=4 * n) for n in range(100)]
     for at in sorted([*calm, *batch]):
         resent = at in batch
         customer = "c-044" if resent else trace.pick(weights)
         plan = plans[customer]
-        contract = not resent and trace.chance(0.02 if plan == "counter" else 0.14)
+        contract = not resent and trace.chance(0.01 if plan == "counter" else 0.14)
         quality = "poor" if resent else trace.pick({"poor": 0.06, "fair": 0.24, "good": 0.7})
         written = trace.chance(0.6 if resent else 0.03)
         pages = max(1, round(trace.around(9, 0.7))) if contract else max(1, round(trace.around(1.4, 0.6)))
@@ -364,10 +371,10 @@ def document_extraction(rng: random.Random) -> Trace:
             language=trace.pick({"de": 0.6, "en": 0.2, "it": 0.08, "fr": 0.05, "other": 0.03, "": 0.04}),
         )
         run.size *= pages**0.8
-        run.luck = 0.15 if resent and trace.chance(0.7) else {"poor": 0.6, "fair": 0.95}.get(quality, 1.05)
+        run.luck = 0 if resent and trace.chance(0.7) else {"poor": 0.6, "fair": 0.95}.get(quality, 1.05)
         difficult = written or quality == "poor"
         path = [vision, large] if contract or difficult else [ocr, nano, vision, large]
-        trace.serve(run, "extract", path, (2_600, 700) if contract else (1_300, 350), last=True)
+        trace.serve(run, "extract", path, (5_000, 1_800) if contract else (4_000, 1_500), last=True)
     return trace
 
 

@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 
 from policy_engine.evaluation.reference.ceilings import limit_of
+from policy_engine.insight.replay import replay
+from policy_engine.insight.trace import TraceReader
 from policy_engine.language.checked import Inverse, Member, Test
 from policy_engine.language.diagnostics import render
 from policy_engine.language.formatter import format_file
@@ -95,6 +97,20 @@ def test_a_trace_is_in_order_of_time_execution_by_execution(name: str) -> None:
     assert times == sorted(times)
     changes = sum(before["execution"] != after["execution"] for before, after in pairwise(rows))
     assert changes + 1 == len({row["execution"] for row in rows})
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_replay_saves_money_and_costs_few_accepted_results(name: str) -> None:
+    policy = load(FOLDER / name)
+    result = replay(policy, TraceReader(policy).read(FOLDER / name / "trace.csv"))
+    whole = result.summary()
+    assert result.bad == []
+    assert whole.executions == len({row["execution"] for row in rows_of(name)})
+    assert whole.delivery_cost_nanos < whole.cost_recorded_nanos
+    assert 0 < whole.accepted_lost < whole.accepted_recorded * 0.15
+    assert whole.margin is not None
+    assert whole.margin_recorded is not None
+    assert whole.margin > whole.margin_recorded
 
 
 def holds_for_plan(test: Test | None, plan: str) -> bool:
