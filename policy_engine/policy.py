@@ -219,7 +219,8 @@ def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:
 
 def read_files(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]:
     """The sources of policy files, and diagnostics for those that are not UTF-8 text."""
-    sources, found = [], []
+    sources: list[Source] = []
+    found: list[Diagnostic] = []
     for path in paths:
         source, mistakes = decode(path.read_bytes(), path.as_posix())
         sources.append(source)

@@ -1,5 +1,6 @@
 """`admit`: draws, lanes, limits."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -188,7 +189,7 @@ def test_a_limit_with_a_condition_and_an_alert() -> None:
     assert said(loaded.admit(admission(loaded, meters=used))) == ALLOWED
     assert said(loaded.admit(admission(loaded, risk="high", meters=used))) == denied("limit_reached")
     fourth = loaded.admit(admission(loaded, risk="high", meters={"count of draft per day": 3}))
-    assert [(a.ruling.used, a.ruling.limit, a.percent) for a in fourth.alerts] == [(3, 5, 80)]
+    assert [(a.ruling.used, a.ruling.limit, a.percent) for a in fourth.alerts] == [(3, 5, Fraction(80))]
 
 
 @pytest.mark.parametrize(
