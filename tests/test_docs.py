@@ -3,6 +3,7 @@
 `python tests/test_docs.py` rewrites the generated tables.
 """
 
+import json
 import os
 import re
 import shlex
@@ -156,9 +157,11 @@ def test_policy_snippets_parse(code: str, shown: str) -> None:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
-    """A folder in which a reader may paste: the example policies, and the one page as support.policy."""
+    """A folder in which a reader may paste: the example policies, the one page as support.policy, a ticket."""
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     shutil.copy(ONE_PAGE, tmp_path / "support.policy")
+    ticket = {"customer": "acme", "plan": "growth", "outcome": "support_draft", "risk": "high", "region": "us"}
+    (tmp_path / "ticket.json").write_text(json.dumps(ticket) + "\n", encoding="utf-8")
     return tmp_path
 
 
@@ -201,6 +204,7 @@ def test_console_snippets_print_what_is_shown(code: str, shown: str, desk: Path)
         words = shlex.split(line)
         assert words[0] in ("policy", "cat"), "only the tool itself is run"
         printed, _ = run(words, desk)
+        assert "Traceback" not in printed
         pattern = ".*?".join(re.escape(part) for part in expected.rstrip("\n").split("…"))
         assert re.fullmatch(pattern, printed.rstrip("\n"), re.DOTALL), printed
 
