@@ -19,7 +19,7 @@ from policy_engine.language.vocabulary import TAIL_ORDER
 MAX_NESTING = 64
 """Brackets that may be open at once. No person writes so many; the checker and the formatter recurse."""
 
-MAX_NUMBER_LENGTH = 30
+MAX_DIGITS = 30
 MAX_NAME_LENGTH = 100
 
 
@@ -326,15 +326,16 @@ class TreeBuilder:
     def _tailed(self, children: Children, tails: "_TailList") -> dict[str, Any]:
         """The tails of a rule in their one order, and its span to the end of the last one."""
         kept: dict[str, Any] = {}
-        last = -1
+        last, last_span = -1, None
         for kind, node, span in tails:
             place = TAIL_ORDER.index(kind)
             if kind in kept:
                 self.diagnostics.append(slips.repeated_tail(span, kept[kind].span))
                 continue
-            if place < last:
-                self.diagnostics.append(slips.tail_out_of_order(span, TAIL_ORDER[last]))
-            last = max(last, place)
+            if last_span is not None and place < last:
+                self.diagnostics.append(slips.tail_out_of_order(span, last_span))
+            else:
+                last, last_span = place, span
             kept[kind] = node
         written = [*children[:-1], *(span for _, _, span in tails)]
         return {"tails": s.Tails(**kept), "span": self._span(written)}
@@ -464,9 +465,14 @@ def _end(child: Any) -> int:
 
 def _bounded(token: Token) -> Token:
     """A number that is not too long to be computed with. Raises `LengthError`."""
-    if len(token.value) > MAX_NUMBER_LENGTH:
+    if has_too_many_digits(token.value):
         raise LengthError
     return token
+
+
+def has_too_many_digits(number: str) -> bool:
+    """Whether a number is too long to be computed with; blanks before a currency code do not count."""
+    return len(number) > MAX_DIGITS and sum(map(str.isdigit, number)) > MAX_DIGITS
 
 
 def _decimal(text: str) -> Fraction:

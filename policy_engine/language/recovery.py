@@ -11,7 +11,14 @@ from typing import Any
 
 from policy_engine.language import slips
 from policy_engine.language import syntax as s
-from policy_engine.language.builder import MAX_NAME_LENGTH, MAX_NESTING, MAX_NUMBER_LENGTH, NestingError, TreeBuilder
+from policy_engine.language.builder import (
+    MAX_DIGITS,
+    MAX_NAME_LENGTH,
+    MAX_NESTING,
+    NestingError,
+    TreeBuilder,
+    has_too_many_digits,
+)
 from policy_engine.language.diagnostics import Diagnostic
 from policy_engine.language.lexemes import END, NOTHING, UNREADABLE, Lexeme, Reader
 from policy_engine.language.pushdown import Pushdown
@@ -333,8 +340,8 @@ class Reading:
 def _too_long(span: Span, lexeme: Lexeme) -> Diagnostic | None:
     """Numbers are bounded before anything computes with them."""
     length = span.end - span.start
-    if lexeme.type in ("NUMBER", "MONEY", "PERCENT", "DURATION") and len(lexeme.value) > MAX_NUMBER_LENGTH:
-        return slips.too_many_digits(span, MAX_NUMBER_LENGTH)
+    if lexeme.type in ("NUMBER", "MONEY", "PERCENT", "DURATION") and has_too_many_digits(lexeme.value):
+        return slips.too_many_digits(span, MAX_DIGITS)
     if lexeme.type == "NAME" and length > MAX_NAME_LENGTH:
         return slips.name_too_long(span, MAX_NAME_LENGTH)
     return None

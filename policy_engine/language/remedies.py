@@ -250,7 +250,9 @@ def no_list(reading: "Reading", found: Lexeme) -> bool:
     if last is None or (not reading.brackets and last.type != "IN"):
         return False
     if last.type == "IN" and reading.machine.accepts("LSQB"):
-        reading.report(slips.list_without_brackets(reading.span(found)))
+        reading.report(
+            slips.list_without_brackets(reading.span(found), found.value if found.type in ("NAME", "STRING") else None)
+        )
         reading.give_up(found)
         return True
     if last.type == "LSQB" and found.type == "RSQB":

@@ -120,13 +120,14 @@ def unknown_sign(span: Span) -> Diagnostic:
     )
 
 
-def tail_out_of_order(span: Span, after: str) -> Diagnostic:
+def tail_out_of_order(span: Span, after: Span) -> Diagnostic:
+    word, other = span.text.split()[0], after.text.split()[0]
     order = ", ".join(_TAIL_WORDS[tail] for tail in TAIL_ORDER)
     return Diagnostic(
         code="P111",
-        message=f"`{span.text.split()[0]}` stands after {_TAIL_WORDS[after]}",
+        message=f"`{word}` stands after `{other}`",
         span=span,
-        hint=f"what follows a rule stands in this order: {order}",
+        hint=f"write it before `{other}`; the order is {order}",
     )
 
 
@@ -381,12 +382,14 @@ def empty_list(span: Span) -> Diagnostic:
     )
 
 
-def list_without_brackets(span: Span) -> Diagnostic:
+def list_without_brackets(span: Span, value: str | None) -> Diagnostic:
     return Diagnostic(
         code="P145",
         message="`in` looks into a list, and a list stands in square brackets",
         span=span,
-        hint="write it as `in [growth, enterprise]`, or use `is` for one value",
+        hint=f"write `[` before it and `]` behind the last value: {quoted(f'in [{value}]')}"
+        if value
+        else "write it as `in [growth, enterprise]`",
     )
 
 
@@ -469,7 +472,7 @@ def too_many_mistakes(span: Span, limit: int) -> Diagnostic:
 def too_many_digits(span: Span, limit: int) -> Diagnostic:
     return Diagnostic(
         code="P305",
-        message=f"this number has more than {limit} characters",
+        message=f"this number has more than {limit} digits",
         span=span,
         hint="write it shorter; `k` stands for thousands and `M` for millions",
     )
