@@ -114,10 +114,9 @@ def bought(policy: Policy) -> Any:
 
 
 def overage_capped(policy: Policy) -> Any:
-    meters = {} if "overage of base per customer per month" not in policy.boundary.meters else None
-    billed = {"overage of base per customer per month": "499.5"} if meters is None else {}
-    decision = policy.admit(draft(policy, plan="base", grants=[], meters=billed))
-    return decision.effect
+    meter = "overage of base per customer per month"
+    billed = {meter: "499.5"} if meter in policy.boundary.meters else {}
+    return policy.admit(draft(policy, plan="base", grants=[], meters=billed)).effect
 
 
 def handoffs(policy: Policy) -> Any:
