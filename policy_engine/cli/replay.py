@@ -1,0 +1,122 @@
+"""`policy replay`: recorded work through a policy."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from policy_engine.cli.app import CLEAN
+from policy_engine.cli.options import Assignment, ManyWords, policy_options, screen_options
+from policy_engine.cli.problems import Problem
+from policy_engine.cli.render import Screen
+
+if TYPE_CHECKING:
+    from policy_engine.insight.report import ReplayResult
+    from policy_engine.insight.trace import Trace
+    from policy_engine.policy import Policy
+
+LARGE_FILE = 4_000_000
+"""Bytes that take long enough to read for a bar to be seen."""
+
+
+@click.command("replay", cls=ManyWords)
+@click.argument("trace", metavar="TRACE", type=click.Path())
+@policy_options
+@click.option(
+    "--map",
+    "renamed",
+    metavar="COLUMN=NAME...",
+    multiple=True,
+    type=Assignment(),
+    help="Read our column COLUMN from the file's column NAME.",
+)
+@click.option(
+    "--set",
+    "constants",
+    metavar="COLUMN=VALUE...",
+    multiple=True,
+    type=Assignment(),
+    help="One value for all rows; `{line}` in it is the row's line number.",
+)
+@click.option(
+    "--max-bad",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Show so many of the bad rows; all are counted.",
+)
+@screen_options
+def replay_command(
+    trace: str,
+    paths: tuple[str, ...],
+    engine: str,
+    renamed: tuple[tuple[str, str], ...],
+    constants: tuple[tuple[str, str], ...],
+    max_bad: int,
+    form: str,
+    color: str,
+) -> int:
+    """Run recorded work through a policy: what it saves, what it loses.
+
+    TRACE is a CSV file with a header, or JSON lines (.jsonl). One row is one attempt; the columns are execution,
+    customer, plan, outcome, step, attempt, route, model, input_tokens, output_tokens, cost, error, accepted, time,
+    and one for each fact of the policy. Of these execution, customer, outcome and time are needed.
+
+    \b
+      policy replay trace.csv --policy support.policy
+      policy replay calls.jsonl --policy support.policy --map execution=ticket time=started_at
+      policy replay calls.csv --policy support.policy --set customer=acme plan=growth --format json
+
+    Work that was never recorded is never invented: where the policy would go on and nothing was recorded, the
+    execution ends and is counted as one that left the recording. A row that cannot be read is reported with its
+    line number on standard error, left out and counted.
+
+    Exit code: 0 when the replay was done, whatever the policy refused in it; 2 if the policy or the trace cannot
+    be used, or not one row of it can.
+    """  # noqa: D301 - click's mark for lines to be kept
+    from policy_engine.cli.reading import open_policy
+    from policy_engine.insight.replay import replay
+
+    screen = Screen(color)
+    policy = open_policy(paths, engine, screen)
+    recorded = _read(trace, policy, _by_header(renamed), dict(constants), screen)
+    attempts = sum(len(execution.attempts) for execution in recorded.executions.values())
+    with screen.progress("replaying", attempts) as progress:
+        result = replay(policy, recorded, progress=progress)
+    _show_bad(screen, result, trace, max_bad)
+    if not result.summary().executions:
+        raise Problem("there are no rows in it" if not result.rows else "not one row of it can be used", trace)
+    if form == "json":
+        screen.json(result.to_json())
+    else:
+        from policy_engine.cli.replay_tables import show_result
+
+        show_result(screen, result, trace)
+    return CLEAN
+
+
+def _read(path: str, policy: "Policy", renamed: dict[str, str], constants: dict[str, str], screen: Screen) -> "Trace":
+    from policy_engine.cli.reading import unreadable
+    from policy_engine.insight.trace import TraceError, TraceReader
+
+    file = Path(path)
+    try:
+        reader = TraceReader(policy, renamed, constants)
+        large = file.stat().st_size > LARGE_FILE
+        with screen.progress("reading", None) if large else screen.progress("reading", 0):
+            return reader.read(file)
+    except TraceError as error:
+        raise Problem(str(error)) from None
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+def _show_bad(screen: Screen, result: "ReplayResult", name: str, most: int) -> None:
+    from policy_engine.language.diagnostics import count
+
+    for row in result.bad[:most]:
+        screen.note(("Error: ", "error"), (f"{name}:{row.line}: ", "place"), row.message)
+    if result.bad:
+        hidden = len(result.bad) - most
+        more = f", {hidden:,} of them not shown" if hidden > 0 else ""
+        screen.note((f"{count(len(result.bad), 'row')} of {result.rows:,} left out{more}", "warning"))
