@@ -20,7 +20,7 @@ COMMANDS = {
     "check": "Find every mistake in a policy.",
     "fmt": "Rewrite policy files in canonical form.",
     "eval": "Ask a policy for decisions, with facts in JSON.",
-    "replay": "Run recorded work through a policy: what it saves, what it loses.",
+    "replay": "Run recorded work through a policy, and say what it saves.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command and what it is for; `cli/<name>.py` has it as `<name>_command`."""

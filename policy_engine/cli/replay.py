@@ -56,7 +56,7 @@ def replay_command(
     form: str,
     color: str,
 ) -> int:
-    """Run recorded work through a policy: what it saves, what it loses.
+    """Run recorded work through a policy: what it saves, and what it loses.
 
     TRACE is a CSV file with a header, or JSON lines (.jsonl). One row is one attempt; the columns are execution,
     customer, plan, outcome, step, attempt, route, model, input_tokens, output_tokens, cost, error, accepted, time,
@@ -93,6 +93,15 @@ def replay_command(
 
         show_result(screen, result, trace)
     return CLEAN
+
+
+def _by_header(renamed: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Our columns by the file's. Raises a usage error where one of either is named twice."""
+    for names in zip(*renamed, strict=True):
+        for name in names:
+            if names.count(name) > 1:
+                raise click.UsageError(f"--map names the column `{name}` twice")
+    return {name: ours for ours, name in renamed}
 
 
 def _read(path: str, policy: "Policy", renamed: dict[str, str], constants: dict[str, str], screen: Screen) -> "Trace":
