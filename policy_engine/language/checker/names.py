@@ -9,6 +9,7 @@ from policy_engine.language.checker.findings import Findings
 from policy_engine.language.mistakes import names as mistakes
 from policy_engine.language.source import Span
 from policy_engine.language.vocabulary import (
+    ENTRIES,
     ANY,
     BUILTINS,
     CONSTANTS,
@@ -70,7 +71,8 @@ class Names:
         """Enter a declaration; report one that is built in or already there."""
         name, kind = declared.name, declared.kind
         first = self._first.get(name.text)
-        if name.text in _NEVER_DECLARED or (kind == "error" and name.text in ERROR_CLASSES):
+        taken = name.text in _NEVER_DECLARED or (kind == "fact" and name.text in ENTRIES)
+        if taken or (kind == "error" and name.text in ERROR_CLASSES):
             self._findings.add(mistakes.built_in(name, kind))
         elif first is None:
             self._first[name.text] = declared

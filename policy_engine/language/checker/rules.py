@@ -194,8 +194,11 @@ class RuleChecker:
         if isinstance(amount, s.Count) and amount.unit is not None:
             if CEILING_UNITS.get(amount.unit.text) == "attempts" and scope.execution == "attempt":
                 self._findings.add(mistakes.attempts_per_attempt(span))
-        elif scope.execution is None and isinstance(amount, s.Duration):
-            self._findings.add(mistakes.time_in_a_window(span, amount.span))
+        elif isinstance(amount, s.Duration):
+            if scope.execution is None:
+                self._findings.add(mistakes.time_in_a_window(span, amount.span))
+            if rule.tails.alert is not None:
+                self._findings.add(mistakes.alert_on_time(rule.tails.alert.span))
         elif scope.execution is None and isinstance(amount, s.ShareOfPrice):
             self._findings.add(mistakes.share_in_a_window(span, amount.span))
 

@@ -98,6 +98,15 @@ def time_in_a_window(span: Span, amount: Span) -> Diagnostic:
     )
 
 
+def alert_on_time(span: Span) -> Diagnostic:
+    return Diagnostic(
+        code="P263",
+        message="a time ceiling gives no alerts: time passes without a decision that crosses it",
+        span=span,
+        hint="leave out `alert at`, or add a shorter `shadow ceiling`",
+    )
+
+
 def share_in_a_window(span: Span, amount: Span) -> Diagnostic:
     return Diagnostic(
         code="P251",
