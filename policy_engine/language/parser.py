@@ -116,7 +116,7 @@ def _parser() -> tuple[Lark, TreeBuilder]:
     """The parser, built once and lazily: building it costs more than reading a hundred pages."""
     builder = TreeBuilder()
     lark = Lark(
-        grammar_text(),
+        grammar_path().read_text(encoding="utf-8"),
         parser="lalr",
         lexer="basic",
         keep_all_tokens=True,
@@ -132,9 +132,8 @@ def _parser() -> tuple[Lark, TreeBuilder]:
     return lark, builder
 
 
-def grammar_text() -> str:
+def grammar_path() -> Path:
     """The grammar: the packaged copy if there is one, else the one of the checkout."""
     package = Path(__file__).resolve().parent.parent
     packaged = package / "_grammar" / "policy.lark"
-    path = packaged if packaged.exists() else package.parent / "grammar" / "policy.lark"
-    return path.read_text(encoding="utf-8")
+    return packaged if packaged.exists() else package.parent / "grammar" / "policy.lark"
