@@ -148,7 +148,7 @@ class TraceReader:
         if missing:
             raise TraceError(
                 f"the trace has no column {one_of(missing)}; it has {one_of(entries, 20)}. "
-                "Name them with --map THEIRS=OURS, or give one value for all rows with --set NAME=VALUE"
+                "Name them with --map COLUMN=NAME, or give one value for all rows with --set COLUMN=VALUE"
             )
 
     def _add(
