@@ -8,9 +8,9 @@ SETS := customer_support research_reports release_risk document_extraction
 .PHONY: demo test lint format bench soak clean
 
 demo: $(VENV)/installed ## replay the bundled synthetic traces under the example policies
-	@$(BIN)/policy check policies
 	@for set in $(SETS); do \
-	  printf '\n== %s (synthetic trace, made by policies/generate_traces.py)\n\n' "$$set"; \
+	  printf '\n== policies/%s, and its synthetic trace (made by policies/generate_traces.py)\n\n' "$$set"; \
+	  $(BIN)/policy check policies/$$set && \
 	  $(BIN)/policy replay policies/$$set/trace.csv --policy policies/$$set || exit 1; \
 	done
 
