@@ -48,7 +48,8 @@ def read_set(paths: Sequence[str]) -> PolicySet:
 
 def unreadable(error: OSError) -> Problem:
     """An operating system's refusal in our words."""
-    return Problem(error.strerror or str(error), error.filename)
+    text = error.strerror or str(error)
+    return Problem(text[:1].lower() + text[1:], error.filename)
 
 
 def open_policy(paths: Sequence[str], engine: str, screen: Screen) -> Policy:
