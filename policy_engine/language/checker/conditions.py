@@ -130,6 +130,8 @@ class _Condition:
             return None
         if isinstance(left, s.Name) and not self._is_constant(left):
             if not self._names.is_known(left.text):
+                if isinstance(right, s.Name) and self._names.is_spoilt(right.text):
+                    return None
                 if isinstance(right, s.Name) and self._names.has_value(right.text, left.text):
                     self._turned(node, left, right)
                     return None
@@ -137,6 +139,8 @@ class _Condition:
                 if not isinstance(right, s.Name | s.Text):  # a bare word may be a value of the missing name
                     self._linear.form(right)
                 return None
+            if self._names.is_spoilt(left.text):
+                return None  # a bare word on the right may be a value of its broken declaration
             readable = self._names.reads_values(left.text)
             if readable is not None:
                 self._reading.name(left)

@@ -195,6 +195,10 @@ class Names:
         """Whether a condition may read something under this name."""
         return name in self._readable
 
+    def is_spoilt(self, name: str) -> bool:
+        """Whether the declaration of this name has a mistake, which is reported already."""
+        return name in self._readable and self._readable[name] is None
+
 
 _ROUTE_KINDS: dict[type, str] = {s.Model: "model", s.Tool: "tool", s.Handoff: "handoff"}
 
