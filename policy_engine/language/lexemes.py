@@ -246,7 +246,10 @@ class Reader:
         if match is None:  # a digit or letter that regular expressions do not know as one
             return self._made(UNREADABLE, "", start, start + 1, slips.unknown_sign)
         letter = _FOREIGN.search(match[0])
-        return self._meant("NAME", match[0], (start, match.end()), slips.foreign_letter, letter[0] if letter else "")
+        if letter is None:  # a reserved word that the grammar does not use yet
+            self._lexer.skip_to(match.end())
+            return Lexeme(match[0].upper(), match[0], start, match.end())
+        return self._meant("NAME", match[0], (start, match.end()), slips.foreign_letter, letter[0])
 
     def _made(self, type_: str, value: str, start: int, end: int, slip: Callable[[Span], Diagnostic]) -> Lexeme:
         self._lexer.skip_to(end)

@@ -115,6 +115,7 @@ class Reading:
     before_previous: Lexeme | None = None
     brackets: list[Lexeme] = field(default_factory=list)  # open `(` and `[` of this statement
     spoiled: list[int] = field(default_factory=list)  # places whose statement must not be used
+    mended: bool = False  # something was already said about this statement
     missing_brace: int | None = None
     _suspect: int | None = None
 
@@ -142,6 +143,12 @@ class Reading:
 
     def report(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
+        self.mended = True
+
+    def report_unless_mended(self, diagnostic: Diagnostic) -> None:
+        """What may only follow from a mistake in the same statement is not worth a second message."""
+        if not self.mended:
+            self.report(diagnostic)
 
     def spoil(self, lexeme: Lexeme) -> None:
         """The statement around this place is read to its end, but not used."""
@@ -165,6 +172,7 @@ class Reading:
             self.name = lexeme
         if self.machine.statement_begins:
             self.statement, self.name = lexeme, None
+            self.mended = False
             self.brackets.clear()
 
     def feed_missing(self, type_: str, value: str, before: Lexeme) -> None:

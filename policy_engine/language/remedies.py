@@ -111,11 +111,16 @@ def hanging(reading: "Reading", found: Lexeme) -> bool:
 
 
 def missing_opening(reading: "Reading", found: Lexeme) -> bool:
-    """A statement, further in than the head of a block that was never opened."""
-    head = reading.statement
-    if not reading.machine.accepts("LBRACE", found.type) or not found.fresh or head is None:
+    """The contents of a block behind a head that was never opened."""
+    head, following = reading.statement, reading.reader.peek()
+    if not reading.machine.accepts("LBRACE", found.type) or head is None:
         return False
-    if reading.indent(found) <= reading.indent(head) and found.type in _STATEMENT_TYPES:
+    if found.fresh and reading.indent(found) <= reading.indent(head) and found.type in _STATEMENT_TYPES:
+        return False
+    first_line = (found.type, following.type) in (("NAME", "ARROW"), ("NUMBER", "NAME"))
+    if not found.fresh and not (first_line or reading.machine.accepts("LBRACE", found.type, following.type)):
+        return False
+    if found.type == "NAME" and not found.fresh and not first_line:
         return False
     last = reading.previous or head
     reading.report(slips.missing_opening(reading.span(head, last)))
@@ -149,7 +154,7 @@ def unfinished(reading: "Reading", found: Lexeme) -> bool:
     if last is None or not _ends(found) or reading.machine.complete:
         return False
     expected = readable(reading.machine.accepted())
-    reading.report(slips.unfinished(reading.span(last), expected))
+    reading.report_unless_mended(slips.unfinished(reading.span(last), expected))
     reading.give_up(found)
     return True
 
@@ -193,6 +198,8 @@ def needless_sign(reading: "Reading", found: Lexeme) -> bool:
     """`price: $3`, `price = $3`."""
     word = reading.previous
     if found.type not in ("EQUAL", "COLON") or word is None or word.value not in RESERVED:
+        return False
+    if word.type == "FACT" or word.type in _BLOCK_TYPES:  # here a name is missing
         return False
     if not reading.machine.accepts(reading.reader.peek().type):
         return False
@@ -319,9 +326,11 @@ def quotes(reading: "Reading", found: Lexeme) -> bool:
     """A text without its quotes: a title, or the name of a model."""
     if not reading.machine.accepts("STRING") or reading.machine.accepts("NAME") or reading.machine.accepts("AND"):
         return False
-    if found.type in ("STRING", "LBRACE", "RBRACE", END) or (found.fresh and found.type in _STATEMENT_TYPES):
+    if found.type in ("STRING", "LBRACE", "RBRACE", END) or reading.machine.accepts("NUMBER"):
         return False
     source = reading.source
+    if found.fresh or (found.type not in ("NAME", *_NUMBERS) and not reading.machine.accepts("LBRACE")):
+        return False
     if reading.machine.accepts("LBRACE"):
         last = found
         while reading.reader.peek().type not in ("LBRACE", "RBRACE", END, "STRING") and not reading.reader.peek().fresh:
@@ -361,12 +370,15 @@ def near_word(reading: "Reading", found: Lexeme) -> bool:
     if close is None:
         return False
     span = reading.span(found)
-    if reading.at_statement(found) and close in STATEMENTS:
+    if close in STATEMENTS:
+        if not reading.at_statement(found) and not reading.machine.accepts(close.upper(), reading.reader.peek().type):
+            return False
         reading.report(slips.unknown_statement(span, close, ()))
     else:
         reading.report(slips.misspelt_word(span, close))
     found.value = close
     reading.feed(found, accepted[close])
+    reading.mended = True
     return True
 
 
@@ -386,6 +398,7 @@ def near_word_before(reading: "Reading", found: Lexeme) -> bool:
     word.value = close
     reading.feed(word, close.upper())
     reading.feed(found)
+    reading.mended = True
     return True
 
 
@@ -403,7 +416,9 @@ def reserved_name(reading: "Reading", found: Lexeme) -> bool:
         return False
     if found.fresh and found.type in _STATEMENT_TYPES:
         return False
-    if not reading.machine.accepts("NAME", reading.reader.peek().type):
+    following = reading.reader.peek().type
+    declared = following in ("LBRACE", "STRING", "COLON", "OPTIONAL")
+    if not (declared or found.type in _STATEMENT_TYPES) or not reading.machine.accepts("NAME", following):
         return False
     reading.report(slips.reserved_name(reading.span(found)))
     reading.feed(found, "NAME")
@@ -415,7 +430,9 @@ def unexpected(reading: "Reading", found: Lexeme) -> bool:
     if found.type == END:
         return True
     expected = readable(reading.machine.accepted())
-    reading.report(slips.unexpected(reading.span(found), expected))
+    reading.report_unless_mended(slips.unexpected(reading.span(found), expected))
+    if found.type == "LBRACE" and reading.previous is not None and reading.previous.type == "LBRACE":
+        return True  # `{ {`: the second one is passed over
     reading.give_up(found)
     return True
 
@@ -437,9 +454,9 @@ REMEDIES: tuple[Remedy, ...] = (
     split_duration,
     near_word,
     near_word_before,
+    missing_opening,
     quotes,
     unknown_statement,
-    missing_opening,
     unclosed_bracket,
     reserved_name,
     unfinished,
