@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from policy_engine.cli.app import CLEAN, FINDINGS
-from policy_engine.cli.options import screen_options
+from policy_engine.cli.options import PolicyPath, screen_options
 from policy_engine.cli.render import Screen, show_diagnostics
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PolicyPath())
 @click.option("--strict", is_flag=True, help="Count warnings as findings.")
 @screen_options
 def check_command(paths: tuple[str, ...], strict: bool, form: str, color: str) -> int:

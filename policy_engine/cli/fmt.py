@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from policy_engine.cli.app import CLEAN, FINDINGS, UNREADABLE
-from policy_engine.cli.options import screen_options
+from policy_engine.cli.options import PolicyPath, screen_options
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Screen, show_diagnostics
 
@@ -43,7 +43,7 @@ class Formatted:
 
 
 @click.command("fmt")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PolicyPath())
 @click.option("--check", is_flag=True, help="Write nothing; list the files that are not in canonical form.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
 @screen_options

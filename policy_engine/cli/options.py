@@ -46,9 +46,18 @@ def policy_options(command: F) -> F:
         metavar="PATH...",
         multiple=True,
         required=True,
-        type=click.Path(),
+        type=PolicyPath(),
         help="The policy: files or directories, `-` for standard input. May be repeated.",
     )(command)
+
+
+class PolicyPath(click.Path):
+    """A path of a policy. An empty one is refused: it is a variable that was not set, not the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            self.fail("a path is empty; write `.` for the working directory", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class EngineName(NameType):

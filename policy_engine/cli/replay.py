@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from policy_engine.cli.app import CLEAN
-from policy_engine.cli.options import Assignment, ManyWords, policy_options, screen_options
+from policy_engine.cli.options import Assignment, ManyWords, PolicyPath, policy_options, screen_options
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Screen
 
@@ -20,7 +20,7 @@ LARGE_FILE = 4_000_000
 
 
 @click.command("replay", cls=ManyWords)
-@click.argument("trace", metavar="TRACE", type=click.Path())
+@click.argument("trace", metavar="TRACE", type=PolicyPath())
 @policy_options
 @click.option(
     "--map",
