@@ -80,8 +80,6 @@ class Trace:
     rows: list[dict[str, str]] = field(default_factory=list)
     executions: int = 0
 
-    # ------------------------------------------------------------ draws
-
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
 
@@ -91,8 +89,6 @@ class Trace:
     def around(self, median: float, spread: float = 0.45) -> float:
         """Lognormal: most are near the median, a few are several times as long."""
         return median * math.exp(self.rng.gauss(0.0, spread))
-
-    # ------------------------------------------------------------ executions
 
     def begin(self, at: datetime, **columns: str) -> Execution:
         """A new execution at this time, or just after the last one if that still runs."""
@@ -177,7 +173,7 @@ def office_hours(trace: Trace, first: datetime, days: int, count: int) -> list[d
     return sorted(times)
 
 
-# ---------------------------------------------------------------- customer support
+# ---------------------------------------------------------------- the four traces
 
 QUICK_FAILURES = {"timeout": 0.05, "rate_limit": 0.05, "invalid_output": 0.03, "hallucinated_link": 0.03}
 SLOW_FAILURES = {"timeout": 0.05, "unavailable": 0.02, "invalid_output": 0.01, "hallucinated_link": 0.02}
@@ -193,9 +189,9 @@ def customer_support(rng: random.Random) -> Trace:
     mini = Route("mini", 0.66, 2, QUICK_FAILURES, ("0.15", "0.60"))
     sonnet = Route("sonnet", 0.80, 6, SLOW_FAILURES, ("3", "15"), tries=3)
     opus = Route("opus", 0.82, 11, SLOW_FAILURES, ("15", "75"), tries=5)
-    starters = {f"c-{n:03d}": "starter" for n in (1, 2, 3, 5, 8)} | {"c-007": "starter"}
-    others = {f"c-{n:03d}": "growth" for n in (4, 9, 11, 12)} | {"c-014": "enterprise", "c-015": "enterprise"}
-    plans = {**starters, **others, "c-016": "", "c-017": ""}
+    plans = {f"c-{n:03d}": "starter" for n in (1, 2, 3, 5, 8, 7)}
+    plans |= {f"c-{n:03d}": "growth" for n in (4, 9, 11, 12)}
+    plans |= {"c-014": "enterprise", "c-015": "enterprise", "c-016": "", "c-017": ""}
     weights = dict.fromkeys(plans, 1.0) | {"c-007": 5.2, "c-004": 3.0, "c-014": 2.5}
     regions = {c: trace.pick({"us": 0.55, "apac": 0.2, "eu": 0.2, "": 0.05}) for c in plans} | {"c-004": "us"}
     for at in office_hours(trace, first, 26, 520):
@@ -221,9 +217,6 @@ def customer_support(rng: random.Random) -> Trace:
         path = [opus, *middle, opus] if dear else [mini, *middle, opus]
         trace.serve(run, "draft", path, (12_000, 1_000) if dear else (9_000, 800), last=True)
     return trace
-
-
-# ---------------------------------------------------------------- research reports
 
 
 def research_reports(rng: random.Random) -> Trace:
@@ -280,9 +273,6 @@ def _dead(route: Route) -> Route:
     return Route(route.name, 0.0, route.seconds, {"timeout": 0.97}, flat=route.flat, tries=route.tries)
 
 
-# ---------------------------------------------------------------- release risk
-
-
 def release_risk(rng: random.Random) -> Trace:
     """Three weeks of pull requests, one afternoon with a failing provider, and a freeze nobody kept to."""
     first = datetime(2025, 4, 7, tzinfo=UTC)
@@ -330,9 +320,6 @@ def release_risk(rng: random.Random) -> Trace:
         else:
             trace.serve(run, "review", [haiku, sonnet, opus], (16_000, 1_200), last=True)
     return trace
-
-
-# ---------------------------------------------------------------- document extraction
 
 
 def document_extraction(rng: random.Random) -> Trace:
