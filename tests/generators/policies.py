@@ -34,19 +34,21 @@ class Shape:
 
     kinds: Kinds = field(default_factory=Kinds)
     most_rules: int = 2  # per block
-    escrow: bool = True  # may say `on store failure allow`
+    escrow: str = "maybe"  # `always` or `never`: whether it says `on store failure allow`
     unpriced: bool = True  # may have routes that nothing prices
 
 
-@dataclass
 class Case:
     """A generated policy: its pieces, and how to write more rules for it."""
 
-    draft: Draft
-    setting: Setting
-    places: tuple[Place, ...]
-    pick: Pick
-    conditions: Conditions
+    def __init__(
+        self, draft: Draft, setting: Setting, places: tuple[Place, ...], pick: Pick, conditions: Conditions
+    ) -> None:
+        self.draft = draft
+        self.setting = setting
+        self.places = places
+        self.pick = pick
+        self.conditions = conditions
 
     @property
     def text(self) -> str:
@@ -99,8 +101,8 @@ def _policies(draw: st.DrawFn, shape: Shape) -> Case:
     head += [f'timezone "{zone}"'] if zone else []
     head += [_fact(name, form, currency) for name, form in facts.items()]
     head += ["error stale"]
-    if pick.one_in(4):
-        answer = f"allow within {write.money('0.05')}" if shape.escrow else "deny"
+    if shape.escrow == "always" or pick.one_in(4):
+        answer = "deny" if shape.escrow == "never" else f"allow within {write.money(pick.of(('0.05', '0.5')))}"
         head.append(f"on store failure {answer}")
     blocks = [write.route(name) for name in setting.routes]
     blocks += [write.lane(name) for name in setting.lanes]

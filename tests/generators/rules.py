@@ -124,7 +124,7 @@ class Rules:
             "share": lambda: f"{pick.of((50, 10, 120))}% of price",
             "time": lambda: pick.of(("90s", "1min", "500ms")),
         }[form]()
-        return f"ceiling {amount} {scope}", ("", self._alert())
+        return f"ceiling {amount} {scope}", ("", "" if form == "time" else self._alert())
 
     def _margin(self, place: Place) -> tuple[str, tuple[str, str]]:
         return f"margin at least {self._pick.of((45, 0, 99))}%", ("", self._alert())

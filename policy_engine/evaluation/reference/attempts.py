@@ -10,6 +10,7 @@ from policy_engine.evaluation.reference.ceilings import (
     alerts,
     applying,
     crossed,
+    escrow_left_nanos,
     limit_of,
     ruling,
     shadows,
@@ -156,17 +157,20 @@ def _largest_cap(
     asked = facts.max_output_tokens
     if asked is None or facts.input_tokens is None:
         return asked, []
+    rates = route.rates if facts.estimate_nanos is None and route.cost_nanos is None else None
     rooms = []
     for rule in enforced:
         used = used_of(rule, view)
-        if used is None:
-            continue  # granted from escrow
-        left = limit_of(rule, view.price_nanos) - used
-        room = None
+        left = limit_of(rule, view.price_nanos) - (used or 0)
+        found: list[int | None] = []
         if rule.quantity == "tokens":
-            room = left - facts.input_tokens
-        elif rule.quantity == "spent" and facts.estimate_nanos is None and route.rates and route.cost_nanos is None:
-            room = route.rates.output_tokens_within(left, facts.input_tokens)
+            found.append(left - facts.input_tokens)
+        if rule.quantity == "spent" and rates:
+            found.append(rates.output_tokens_within(left, facts.input_tokens))
+        escrow = escrow_left_nanos(view) if used is None else None
+        if escrow is not None and rates:
+            found.append(rates.output_tokens_within(escrow, facts.input_tokens))
+        room = min((cap for cap in found if cap is not None), default=None)
         if room is not None and room < asked:
             rooms.append(_Room(rule, room))
     cap = min((room.cap for room in rooms), default=asked)

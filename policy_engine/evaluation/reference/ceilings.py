@@ -73,9 +73,10 @@ def crossed(rule: CeilingRule, view: View, asked: Asked) -> bool:
     if rule.quantity == "elapsed":
         return used is None or used >= limit
     amount = asked_of(rule, asked)
-    if used is None and covered_by_escrow(view, rule, asked):
-        return False
-    return used is None or amount is None or used + amount > limit
+    if used is None and not covered_by_escrow(view, rule, asked):
+        return True
+    # From escrow, a silent counter is taken for an empty one: what not even that has room for does not fit.
+    return amount is None or (used or 0) + amount > limit
 
 
 def covered_by_escrow(view: View, rule: CeilingRule | LimitRule, asked: Asked) -> bool:
@@ -83,11 +84,15 @@ def covered_by_escrow(view: View, rule: CeilingRule | LimitRule, asked: Asked) -
 
     It stands in for windowed counters alone: what one execution incurs is known without the store.
     """
-    if view.policy.escrow_nanos is None or rule.scope.window is None or view.facts.escrow is None:
-        return False
-    if asked.nanos is None:
-        return False
-    return view.facts.escrow.used + asked.nanos <= view.policy.escrow_nanos
+    left = escrow_left_nanos(view)
+    return left is not None and rule.scope.window is not None and asked.nanos is not None and asked.nanos <= left
+
+
+def escrow_left_nanos(view: View) -> int | None:
+    """What may still be spent while the store is silent; None where nothing may, or nobody counts it."""
+    if view.policy.escrow_nanos is None or view.facts.escrow is None:
+        return None
+    return view.policy.escrow_nanos - view.facts.escrow.used
 
 
 def alerts(rules: Sequence[CeilingRule | LimitRule], rulings: Sequence[Ruling]) -> list[Alert]:
