@@ -19,6 +19,9 @@ from policy_engine.language.units import MICROS
 MAX_UNREADABLE = 1000
 """Places that fit no token, after which a text is given up: it is no policy."""
 
+MAX_PASSED_OVER = 50_000
+"""Lexemes passed over in one go, after which the same is true."""
+
 END = "$END"
 NOTHING = "NOTHING"  # may be passed over, as if it were not there
 UNREADABLE = "UNREADABLE"  # nobody knows what was meant
@@ -95,6 +98,7 @@ class Reader:
         self._ready: deque[Lexeme] = deque()
         self._line_read_to = 0
         self._unreadable = 0
+        self.passed_over = 0  # lexemes since one was of use; set back by the reading that used it
 
     def peek(self) -> Lexeme:
         """The next lexeme, which stays the next."""
@@ -121,7 +125,9 @@ class Reader:
     # ------------------------------------------------------------ reading
 
     def _read(self) -> None:
-        token = self._lexer.next_token() if self._unreadable < MAX_UNREADABLE else None
+        self.passed_over += 1
+        given_up = self._unreadable >= MAX_UNREADABLE or self.passed_over > MAX_PASSED_OVER
+        token = None if given_up else self._lexer.next_token()
         if token is None:
             end = len(self._text)
             self._ready.append(Lexeme(END, "", end, end, fresh=True))

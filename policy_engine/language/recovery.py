@@ -159,6 +159,7 @@ class Reading:
         if type_ is not None:
             lexeme = replace(lexeme, type=type_)
         self.machine.feed(lexeme)
+        self.reader.passed_over = 0
         self.before_previous, self.previous = self.previous, lexeme
         if lexeme.type == "LBRACE":
             self._open(lexeme)

@@ -99,10 +99,10 @@ def hanging(reading: "Reading", found: Lexeme) -> bool:
     last = reading.previous
     if last is None or last.type not in _HANGING or not (_ends(found) or found.type in ("RSQB", "RPAR")):
         return False
-    if found.type in ("RSQB", "RPAR") and last.type != "COMMA":
+    if found.type in ("RSQB", "RPAR") and not (last.type == "COMMA" and reading.machine.accepts("NAME", found.type)):
         return False
     reading.report(slips.hanging(reading.span(last)))
-    if found.type == "RSQB":
+    if found.type in ("RSQB", "RPAR"):
         _fill(reading, found)
         reading.feed(found)
     else:
