@@ -6,7 +6,7 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from policy_engine.evaluation.decision import (
     AdmitDecision,
@@ -84,6 +84,34 @@ class Policy:
     def settle(self, facts: Mapping[str, Any] | SettleFacts) -> SettleDecision:
         """What becomes of the promised unit? Raises `FactError` for bad input."""
         return self.evaluator.settle(self._record(Point.SETTLE, facts))  # type: ignore[arg-type]  # by point
+
+    @overload
+    def facts(
+        self, point: Literal[Point.ADMIT, "admit"], data: Mapping[str, Any], *, assume_zero: bool = False
+    ) -> AdmitFacts: ...
+
+    @overload
+    def facts(
+        self, point: Literal[Point.ATTEMPT, "attempt"], data: Mapping[str, Any], *, assume_zero: bool = False
+    ) -> AttemptFacts: ...
+
+    @overload
+    def facts(
+        self, point: Literal[Point.PROGRESS, "progress"], data: Mapping[str, Any], *, assume_zero: bool = False
+    ) -> ProgressFacts: ...
+
+    @overload
+    def facts(
+        self, point: Literal[Point.FAILURE, "failure"], data: Mapping[str, Any], *, assume_zero: bool = False
+    ) -> FailureFacts: ...
+
+    @overload
+    def facts(
+        self, point: Literal[Point.SETTLE, "settle"], data: Mapping[str, Any], *, assume_zero: bool = False
+    ) -> SettleFacts: ...
+
+    @overload
+    def facts(self, point: Point | str, data: Mapping[str, Any], *, assume_zero: bool = False) -> Facts: ...
 
     def facts(self, point: Point | str, data: Mapping[str, Any], *, assume_zero: bool = False) -> Facts:
         """Validated facts of a decision point; see `Boundary.facts`."""

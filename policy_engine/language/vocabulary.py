@@ -64,7 +64,9 @@ BUILTINS = {
         Builtin("route", Unit.ENUM, _RUNNING, "the route of this attempt"),
         Builtin("step", Unit.TEXT, _RUNNING, "the caller's name for the unit of work"),
         Builtin("attempt", Unit.INTEGER, _RUNNING, "the number of this attempt within its step, from 1"),
-        Builtin("attempts", Unit.INTEGER, _SINCE_ADMISSION, "attempts this execution has made, a running one not counted"),
+        Builtin(
+            "attempts", Unit.INTEGER, _SINCE_ADMISSION, "attempts this execution has made, a running one not counted"
+        ),
         Builtin("failures", Unit.INTEGER, _RUNNING, "failed attempts of this step; a refusal is no attempt"),
         Builtin("error", Unit.ENUM, frozenset({Point.FAILURE}), "the class of the failure"),
         Builtin(

@@ -9,10 +9,10 @@ from policy_engine.language.checker.findings import Findings
 from policy_engine.language.mistakes import names as mistakes
 from policy_engine.language.source import Span
 from policy_engine.language.vocabulary import (
-    ENTRIES,
     ANY,
     BUILTINS,
     CONSTANTS,
+    ENTRIES,
     ERROR_CLASSES,
     METER_QUANTITIES,
     NUMERIC,
