@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from policy_engine import __version__
-from policy_engine.cli.problems import Problem
+from policy_engine.cli.problems import Problem, refusal
 
 CLEAN, FINDINGS, UNREADABLE, INTERRUPTED = 0, 1, 2, 130
 """The exit codes."""
@@ -20,7 +20,7 @@ COMMANDS = {
     "check": "Find every mistake in a policy.",
     "fmt": "Rewrite policy files in canonical form.",
     "eval": "Ask a policy for decisions, with facts in JSON.",
-    "replay": "Run recorded work through a policy, and say what it saves.",
+    "replay": "Run recorded work through a policy.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command and what it is for; `cli/<name>.py` has it as `<name>_command`."""
@@ -71,7 +71,7 @@ def _exit_code(run: Callable[[], Any]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except OSError as error:
-        Problem(str(error.strerror or error), error.filename).show()
+        Problem(refusal(error), error.filename).show()
         return UNREADABLE
     return code if isinstance(code, int) else CLEAN
 

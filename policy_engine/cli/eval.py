@@ -12,7 +12,7 @@ import click
 
 from policy_engine.cli.app import CLEAN, FINDINGS, UNREADABLE
 from policy_engine.cli.options import ManyWords, policy_options, screen_options
-from policy_engine.cli.problems import Problem
+from policy_engine.cli.problems import Problem, refusal
 from policy_engine.cli.render import Screen
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
     except OSError as error:
         if error.filename != name:
             raise
-        raise Problem(error.strerror or str(error), name) from None
+        raise Problem(refusal(error), name) from None
 
 
 def _summary(tally: Tally) -> str:

@@ -15,6 +15,7 @@ class Entry:
     line: int
     facts: Mapping[str, Any] | None
     problem: str = ""
+    is_json: bool = False
 
 
 def read_entries(stream: IO[bytes]) -> Iterator[Entry]:
@@ -32,7 +33,7 @@ def read_entries(stream: IO[bytes]) -> Iterator[Entry]:
         return
     rest = stream.read()
     whole = _entry(number, first + rest)
-    if whole.facts is not None or not rest.strip():
+    if whole.is_json or not rest.strip():
         yield whole
         return
     entries = [entry, *_lines(iter(rest.splitlines(keepends=True)), number)]
@@ -68,8 +69,8 @@ def _entry(line: int, data: bytes) -> Entry:
         return Entry(line, None, str(error))
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else f"`{data.decode().strip()[:MAX_SHOWN]}`"
-        return Entry(line, None, f"facts are a JSON object, one per line; this is {kind}")
-    return Entry(line, value)
+        return Entry(line, None, f"facts are a JSON object, one per line; this is {kind}", is_json=True)
+    return Entry(line, value, is_json=True)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import click
 
 from policy_engine.cli.app import CLEAN, FINDINGS, UNREADABLE
 from policy_engine.cli.options import PolicyPath, screen_options
-from policy_engine.cli.problems import Problem
+from policy_engine.cli.problems import Problem, refusal
 from policy_engine.cli.render import Screen, show_diagnostics
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _format(data: bytes | OSError, name: str, path: Path | None) -> Formatted:
     from policy_engine.language.diagnostics import Severity
 
     if isinstance(data, OSError):
-        return Formatted(name, unreadable=data.strerror or str(data))
+        return Formatted(name, unreadable=refusal(data))
     source, mistakes = encoding.decode(data, name)
     if not mistakes:
         file, mistakes = parser.parse(source)
@@ -137,7 +137,7 @@ def _write(file: Formatted) -> None:
                 Path(fresh.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        file.unreadable = error.strerror or str(error)
+        file.unreadable = refusal(error)
 
 
 # ---------------------------------------------------------------- what is shown

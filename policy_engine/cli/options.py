@@ -54,6 +54,9 @@ def policy_options(command: F) -> F:
 class PolicyPath(click.Path):
     """A path of a policy. An empty one is refused: it is a variable that was not set, not the working directory."""
 
+    def __init__(self) -> None:
+        super().__init__(readable=False)  # whether it can be read shows when it is
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not value:
             self.fail("a path is empty; write `.` for the working directory", param, ctx)

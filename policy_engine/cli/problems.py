@@ -5,6 +5,12 @@ from typing import IO, Any
 import click
 
 
+def refusal(error: OSError) -> str:
+    """What the operating system said, as our messages are written."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
 class Problem(click.ClickException):
     """Input that cannot be used. `what` is the file or option it is about, `hint` the one thing to do."""
 

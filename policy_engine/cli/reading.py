@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policy_engine.cli.problems import Problem
+from policy_engine.cli.problems import Problem, refusal
 from policy_engine.cli.render import Screen, show_diagnostics
 from policy_engine.language import encoding, parser
 from policy_engine.language.checked import CheckedPolicy
@@ -48,8 +48,7 @@ def read_set(paths: Sequence[str]) -> PolicySet:
 
 def unreadable(error: OSError) -> Problem:
     """An operating system's refusal in our words."""
-    text = error.strerror or str(error)
-    return Problem(text[:1].lower() + text[1:], error.filename)
+    return Problem(refusal(error), error.filename)
 
 
 def open_policy(paths: Sequence[str], engine: str, screen: Screen) -> Policy:
