@@ -3,7 +3,7 @@
 `True`, `False` and `None` are the three truth values; `None` is "not known".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from policy_engine.evaluation.facts import (
@@ -22,7 +22,6 @@ from policy_engine.language.checked import (
     CheckedPolicy,
     Inverse,
     Linear,
-    Member,
     Meter,
     Read,
     Rule,
@@ -33,6 +32,11 @@ from policy_engine.language.checked import (
 from policy_engine.language.vocabulary import Point
 
 PointFacts = AdmitFacts | AttemptFacts | ProgressFacts | FailureFacts
+
+
+IDENTITY = frozenset({"customer", "plan", "workflow", "outcome", "lane", "route", "error"})
+"""Names that say who and what a decision is about. They are always known, and they alone decide whether a
+rule can apply: a rule for another customer asks nothing of this one."""
 
 
 class NoPlan:
@@ -65,8 +69,10 @@ class View:
         self.unknown: set[str] = set()
 
     def require(self, rules: Iterable[Rule]) -> None:
-        """Raise `FactError` for a required fact that one of these rules reads and the caller did not give."""
+        """Raise `FactError` for a required fact that a rule which can apply reads and the caller did not give."""
         for rule in rules:
+            if not self.can_apply(rule):
+                continue
             for read in reads(rule.condition):
                 if read.is_fact and getattr(self.facts.given, read.name) is MISSING:
                     raise FactError(
@@ -74,54 +80,45 @@ class View:
                         f"the fact `{read.name}` is not given, and `{rule.ref.name}` at {rule.ref.place} reads it",
                     )
 
-    def holds(self, rule: Rule) -> bool | None:
-        """Whether a rule's condition holds; a rule without one always applies."""
-        return True if rule.condition is None else self.truth(rule.condition)
+    def can_apply(self, rule: Rule) -> bool:
+        """Whether who and what this is about leaves the rule open, whatever all other names turn out to be."""
+        return rule.condition is None or self._truth(rule.condition, self._identity) is not False
 
-    def truth(self, test: Test) -> bool | None:
-        """Kleene's value of a condition. Every part is looked at, so that all that is unknown is named."""
+    def holds(self, rule: Rule) -> bool | None:
+        """Whether a rule's condition holds; a rule without one always applies.
+
+        What is not known is noted where it leaves the condition undecided, and only there.
+        """
+        if rule.condition is None:
+            return True
+        if not self.can_apply(rule):
+            return False
+        truth = self._truth(rule.condition, self._look_up)
+        if truth is None:
+            self.unknown.update(read.name for read in reads(rule.condition) if self._look_up(read) is None)
+        return truth
+
+    def _truth(self, test: Test, value_of: Callable[[Read], object]) -> bool | None:
+        """Kleene's value of a condition."""
         if isinstance(test, AllOf):
-            parts = [self.truth(part) for part in test.parts]
+            parts = [self._truth(part, value_of) for part in test.parts]
             return False if False in parts else None if None in parts else True
         if isinstance(test, AnyOf):
-            parts = [self.truth(part) for part in test.parts]
+            parts = [self._truth(part, value_of) for part in test.parts]
             return True if True in parts else None if None in parts else False
         if isinstance(test, Inverse):
-            part = self.truth(test.part)
+            part = self._truth(test.part, value_of)
             return None if part is None else not part
-        if isinstance(test, Truth):
-            value = self.value(test.read)
-            return None if value is None else value is True
-        if isinstance(test, Member):
-            value = self.value(test.read)
-            return None if value is None else value in test.values
-        return self._compare(test)
-
-    def _compare(self, test: Linear) -> bool | None:
-        total = Fraction(0)
-        known = True
-        for coefficient, read in test.terms:
-            value = self.value(read)
-            if value is None:
-                known = False  # go on: the other names may be unknown too
-            else:
-                total += coefficient * exact(value)
-        if not known:
-            return None
-        if test.op == "is":
-            return total == test.bound
-        if test.op == "<":
-            return total < test.bound
-        if test.op == "<=":
-            return total <= test.bound
-        return total > test.bound if test.op == ">" else total >= test.bound
-
-    def value(self, read: Read) -> object:
-        """The value of one name, None if it is not known."""
-        value = self._look_up(read)
+        if isinstance(test, Linear):
+            return _compare(test, value_of)
+        value = value_of(test.read)
         if value is None:
-            self.unknown.add(read.name)
-        return value
+            return None
+        return value is True if isinstance(test, Truth) else value in test.values
+
+    def _identity(self, read: Read) -> object:
+        """The value of a name that says who or what this is about; None for every other name."""
+        return self._look_up(read) if read.name in IDENTITY and not read.is_fact else None
 
     def _look_up(self, read: Read) -> object:
         facts = self.facts
@@ -172,6 +169,22 @@ class View:
             self.unknown.add(str(meter))
             return None
         return reading.used
+
+
+def _compare(test: Linear, value_of: Callable[[Read], object]) -> bool | None:
+    total = Fraction(0)
+    for coefficient, read in test.terms:
+        value = value_of(read)
+        if value is None:
+            return None
+        total += coefficient * exact(value)
+    if test.op == "is":
+        return total == test.bound
+    if test.op == "<":
+        return total < test.bound
+    if test.op == "<=":
+        return total <= test.bound
+    return total > test.bound if test.op == ">" else total >= test.bound
 
 
 def exact(value: object) -> Fraction:
