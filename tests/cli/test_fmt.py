@@ -8,7 +8,6 @@ import pytest
 
 from tests.cli.conftest import BROKEN, TIDY, UNTIDY, Run
 
-
 DIFF = """\
 --- untidy.policy
 +++ untidy.policy (formatted)
