@@ -15,6 +15,7 @@ from policy_engine.language import slips
 from policy_engine.language.diagnostics import Diagnostic
 from policy_engine.language.source import Source, Span
 from policy_engine.language.units import MICROS
+from policy_engine.language.vocabulary import BLOCK_KINDS, STATEMENTS
 
 MAX_UNREADABLE = 1000
 """Places that fit no token, after which a text is given up: it is no policy."""
@@ -25,6 +26,11 @@ MAX_PASSED_OVER = 50_000
 END = "$END"
 NOTHING = "NOTHING"  # may be passed over, as if it were not there
 UNREADABLE = "UNREADABLE"  # nobody knows what was meant
+
+
+STATEMENT_TYPES = frozenset(word.upper() for word in STATEMENTS) | {"ON_STORE_FAILURE"}
+BLOCK_TYPES = frozenset(kind.upper() for kind in BLOCK_KINDS)
+NUMBER_TYPES = frozenset({"NUMBER", "MONEY", "PERCENT", "DURATION"})
 
 
 class RawToken(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 
 from lark import Lark, UnexpectedCharacters, UnexpectedInput
 
-from policy_engine.language import recovery, slips
+from policy_engine.language import limits, recovery
 from policy_engine.language import syntax as s
 from policy_engine.language.builder import LengthError, NestingError, TreeBuilder
 from policy_engine.language.diagnostics import Diagnostic, in_order
@@ -35,7 +35,7 @@ def parse(source: Source) -> tuple[s.File, tuple[Diagnostic, ...]]:
     Any text at all gives an answer: nothing is raised for what an author may have written.
     """
     if len(source.text) > MAX_CHARACTERS:
-        return _nothing(source, slips.file_too_long(Span(source, MAX_CHARACTERS, MAX_CHARACTERS + 1), MAX_CHARACTERS))
+        return _nothing(source, limits.file_too_long(Span(source, MAX_CHARACTERS, MAX_CHARACTERS + 1), MAX_CHARACTERS))
     lark, builder = _parser()
     with _lock:  # the builder holds the source being read
         builder.begin(source)
@@ -48,7 +48,7 @@ def parse(source: Source) -> tuple[s.File, tuple[Diagnostic, ...]]:
             file, found = outcome.file, outcome.diagnostics
     one_too_many = _statement_at(file.items, MAX_STATEMENTS)
     if one_too_many is not None:
-        return _nothing(source, slips.too_many_statements(one_too_many, MAX_STATEMENTS))
+        return _nothing(source, limits.too_many_statements(one_too_many, MAX_STATEMENTS))
     return file, _capped(found)
 
 
@@ -78,7 +78,7 @@ def _capped(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
     if len(ordered) <= MAX_DIAGNOSTICS:
         return ordered
     cut = ordered[MAX_DIAGNOSTICS]
-    return (*ordered[:MAX_DIAGNOSTICS], slips.too_many_mistakes(cut.span, MAX_DIAGNOSTICS))
+    return (*ordered[:MAX_DIAGNOSTICS], limits.too_many_mistakes(cut.span, MAX_DIAGNOSTICS))
 
 
 # ---------------------------------------------------------------- lark

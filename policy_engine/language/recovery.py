@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from policy_engine.language import slips
+from policy_engine.language import limits, slips
 from policy_engine.language import syntax as s
 from policy_engine.language.builder import (
     MAX_DIGITS,
@@ -20,17 +20,24 @@ from policy_engine.language.builder import (
     has_too_many_digits,
 )
 from policy_engine.language.diagnostics import Diagnostic
-from policy_engine.language.lexemes import END, NOTHING, UNREADABLE, Lexeme, Reader
+from policy_engine.language.lexemes import (
+    BLOCK_TYPES,
+    END,
+    NOTHING,
+    NUMBER_TYPES,
+    STATEMENT_TYPES,
+    UNREADABLE,
+    Lexeme,
+    Reader,
+)
 from policy_engine.language.pushdown import Pushdown
 from policy_engine.language.remedies import REMEDIES
 from policy_engine.language.source import Source, Span
-from policy_engine.language.vocabulary import BLOCK_KINDS, FILE, PLACEMENT, STATEMENTS
+from policy_engine.language.vocabulary import FILE, PLACEMENT
 
 MAX_DIAGNOSTICS = 100
 _READINGS = 3  # with one missing brace more supplied in each
 
-STATEMENT_TYPES = frozenset(word.upper() for word in STATEMENTS) | {"ON_STORE_FAILURE"}
-BLOCK_TYPES = frozenset(kind.upper() for kind in BLOCK_KINDS)
 _CONTINUING = frozenset(
     {
         "IS",
@@ -129,7 +136,7 @@ class Reading:
                     break
                 self._take_new(lexeme)
         except NestingError as deep:
-            self.report(slips.nested_too_deep(deep.span, MAX_NESTING))
+            self.report(limits.nested_too_deep(deep.span, MAX_NESTING))
             items = self._close(quietly=True)
         else:
             items = self._close(quietly=self._full())
@@ -349,10 +356,10 @@ class Reading:
 def _too_long(span: Span, lexeme: Lexeme) -> Diagnostic | None:
     """Numbers are bounded before anything computes with them."""
     length = span.end - span.start
-    if lexeme.type in ("NUMBER", "MONEY", "PERCENT", "DURATION") and has_too_many_digits(lexeme.value):
-        return slips.too_many_digits(span, MAX_DIGITS)
+    if lexeme.type in NUMBER_TYPES and has_too_many_digits(lexeme.value):
+        return limits.too_many_digits(span, MAX_DIGITS)
     if lexeme.type == "NAME" and length > MAX_NAME_LENGTH:
-        return slips.name_too_long(span, MAX_NAME_LENGTH)
+        return limits.name_too_long(span, MAX_NAME_LENGTH)
     return None
 
 
