@@ -68,9 +68,13 @@ class MemoryLedger:
 
     def hold(self, holds: Sequence[Hold]) -> tuple[Crossed, ...]:
         with self._lock:
+            asked: set[str] = set()
             for hold in holds:
-                if hold.id in self._entries:
+                if hold.id in self._entries or hold.id in asked:
                     raise LedgerError(f"the hold `{hold.id}` exists")
+                if hold.grant is not None and hold.grant not in self._units:
+                    raise LedgerError(f"there is no grant `{hold.grant}`")
+                asked.add(hold.id)
             done: list[Hold] = []
             crossed: list[Crossed] = []
             for hold in holds:
@@ -159,9 +163,7 @@ class MemoryLedger:
             if charge.limit is not None and used + charge.amount > charge.limit:
                 crossed.append(Crossed(charge, used))
         if hold.grant is not None:
-            units = self._units.get(hold.grant)
-            if units is None:
-                raise LedgerError(f"there is no grant `{hold.grant}`")
+            units = self._units[hold.grant]
             if units.left < 1:
                 crossed.append(Crossed(None, units.held + units.consumed))
         return crossed

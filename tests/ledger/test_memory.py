@@ -1,0 +1,177 @@
+"""The ledger of one process: the conformance machine, and threads that race for the last of something."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from hypothesis import settings
+
+from policy_engine.evaluation.facts import Grant, Reading
+from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.ledger.protocol import Charge, Hold, LedgerError
+from tests.generators.settings import examples
+from tests.ledger.conformance import COUNTERS, LedgerMachine
+
+
+class MemoryMachine(LedgerMachine):
+    make = staticmethod(MemoryLedger)
+
+
+TestMemory = MemoryMachine.TestCase
+TestMemory.settings = settings(examples(60), stateful_step_count=40)
+
+DAY, OTHER_DAY, ACME = COUNTERS[0], COUNTERS[1], COUNTERS[2]
+
+
+def reserved(*charges: Charge, id: str = "h", grant: str | None = None) -> Hold:
+    return Hold(id=id, charges=charges, grant=grant)
+
+
+# ---------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize(
+    ("used", "asked", "limit", "taken"),
+    [
+        (9, 1, 10, True),  # a limit may be reached ...
+        (9, 2, 10, False),  # ... but not crossed
+        (10, 0, 10, True),
+        (0, 10, None, True),
+        (0, 1, 0, False),
+    ],
+)
+def test_limit(used: int, asked: int, limit: int | None, taken: bool) -> None:
+    ledger = MemoryLedger()
+    ledger.hold([reserved(Charge(DAY, used), id="before")])
+    ledger.settle("before")
+    crossed = ledger.hold([reserved(Charge(DAY, asked, limit))])
+    assert (not crossed) == taken
+    assert [c.used for c in crossed] == ([] if taken else [used])
+    assert ledger.readings([DAY])[DAY] == Reading(used, asked if taken else 0)
+
+
+def test_all_or_nothing_over_several_holds() -> None:
+    """The second hold does not fit beside the first, so neither is taken; what each lacks is said."""
+    ledger = MemoryLedger()
+    ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=1, price_nanos=0))
+    holds = [
+        reserved(Charge(DAY, 6, 10), id="first", grant="g"),
+        reserved(Charge(DAY, 6, 10), Charge(ACME, 1), id="second", grant="g"),
+    ]
+    crossed = ledger.hold(holds)
+    assert [(c.charge, c.used) for c in crossed] == [(holds[1].charges[0], 6), (None, 1)]
+    assert ledger.readings([DAY, ACME]) == {DAY: Reading(), ACME: Reading()}
+    assert ledger.grants("acme", "draft", 0) == (Grant(id="g", kind="pack", left=1, price_nanos=0),)
+    assert ledger.hold(holds[:1]) == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "settled"),
+    [
+        ("settle", "settle", 5),
+        ("settle", "release", 5),
+        ("release", "settle", 0),
+        ("release", "release", 0),
+        ("reverse", "settle", 5),  # what is held has not been settled: nothing to reverse
+        ("settle", "reverse", 0),
+    ],
+)
+def test_a_hold_ends_once(first: str, second: str, settled: int) -> None:
+    ledger = MemoryLedger()
+    ledger.hold([reserved(Charge(DAY, 5))])
+    for method in (first, second, second):
+        getattr(ledger, method)("h")
+    assert ledger.readings([DAY])[DAY] == Reading(settled, 0)
+
+
+@pytest.mark.parametrize(("actual", "settled", "over"), [(3, 3, ()), (5, 5, ()), (8, 8, ("spent",)), (None, 5, ())])
+def test_an_actual_replaces_the_reservation(actual: int | None, settled: int, over: tuple[str, ...]) -> None:
+    ledger = MemoryLedger()
+    ledger.hold([reserved(Charge(DAY, 5, 5))])
+    assert ledger.settle("h", None if actual is None else {"spent": actual}) == over
+    assert ledger.readings([DAY])[DAY] == Reading(settled, 0)
+
+
+def test_a_late_settlement_corrects_a_lapse_and_charges_once() -> None:
+    ledger = MemoryLedger()
+    ledger.hold([Hold(id="h", charges=(Charge(DAY, 5),), expires_micros=10)])
+    assert ledger.lapse(9) == ()
+    assert ledger.lapse(10) == ("h",)
+    assert ledger.readings([DAY])[DAY] == Reading(5, 0)
+    assert ledger.settle("h", {"spent": 2}) == ()
+    assert ledger.lapse(11) == ()
+    assert ledger.readings([DAY])[DAY] == Reading(2, 0)
+
+
+@pytest.mark.parametrize("method", ["settle", "release", "reverse"])
+def test_an_unknown_hold(method: str) -> None:
+    with pytest.raises(LedgerError, match="no hold `h`"):
+        getattr(MemoryLedger(), method)("h")
+
+
+def test_an_id_twice_in_one_request() -> None:
+    ledger = MemoryLedger()
+    with pytest.raises(LedgerError):
+        ledger.hold([reserved(Charge(DAY, 1)), reserved(Charge(OTHER_DAY, 1))])
+    assert ledger.readings([DAY, OTHER_DAY]) == {DAY: Reading(), OTHER_DAY: Reading()}
+
+
+def test_a_grant_that_is_not_there_takes_nothing() -> None:
+    ledger = MemoryLedger()
+    with pytest.raises(LedgerError, match="no grant `g`"):
+        ledger.hold([reserved(Charge(DAY, 1), id="first"), reserved(id="second", grant="g")])
+    assert ledger.readings([DAY]) == {DAY: Reading()}
+
+
+# ---------------------------------------------------------------- races
+
+
+def race(threads: int, work: Callable[[int], int]) -> int:
+    """Run the same work on so many threads at once; the sum of what they answer."""
+    start = Barrier(threads)
+
+    def run(number: int) -> int:
+        start.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(run, range(threads)))
+
+
+@pytest.mark.parametrize("settles", [True, False])
+def test_threads_never_pass_a_limit_together(settles: bool) -> None:
+    ledger = MemoryLedger()
+
+    def work(number: int) -> int:
+        taken = 0
+        for turn in range(100):
+            name = f"{number}/{turn}"
+            if not ledger.hold([reserved(Charge(DAY, 7, 1000), id=name)]):
+                taken += 1
+                if settles:
+                    ledger.settle(name)
+        return taken
+
+    assert race(8, work) == 1000 // 7
+    reading = ledger.readings([DAY])[DAY]
+    assert reading is not None
+    assert reading.used == 1000 // 7 * 7
+
+
+def test_threads_take_each_unit_once() -> None:
+    ledger = MemoryLedger()
+    ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=50, price_nanos=0))
+
+    def work(number: int) -> int:
+        return sum(not ledger.hold([reserved(id=f"{number}/{turn}", grant="g")]) for turn in range(20))
+
+    assert race(8, work) == 50
+
+
+def test_one_hold_settled_by_many_threads_is_charged_once() -> None:
+    ledger = MemoryLedger()
+    ledger.hold([reserved(Charge(DAY, 5))])
+    race(8, lambda number: len(ledger.settle("h", {"spent": 3 + number % 2})))
+    reading = ledger.readings([DAY])[DAY]
+    assert reading in (Reading(3, 0), Reading(4, 0))
