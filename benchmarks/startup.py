@@ -4,8 +4,8 @@
 
 Every round starts each program once, in turn, so that a slow moment of the machine hits all of them. The
 package `interegular` makes lark compare all terminals, which takes long; it is installed for development
-only, so it is hidden here, and shown beside in its own row. Prints markdown tables: medians and the fastest of all rounds
-(the one least disturbed), and ratios of both.
+only, so it is hidden here, and shown beside in its own row. Prints markdown tables: medians, the fastest rounds
+(those least disturbed), and ratios of both.
 """
 
 import subprocess

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from policy_engine.cli.app import CLEAN, FINDINGS, UNREADABLE
-from policy_engine.cli.options import ManyWords, policy_options, screen_options
+from policy_engine.cli.options import ManyWords, PolicyPath, policy_options, screen_options
 from policy_engine.cli.problems import Problem, refusal
 from policy_engine.cli.render import Screen
 
@@ -42,7 +42,7 @@ class Tally:
 @click.command("eval", cls=ManyWords)
 @click.argument("point", metavar="POINT", type=click.Choice(POINTS))
 @policy_options
-@click.option("--facts", metavar="FILE", type=click.Path(), help="JSON: one object, or one per line; `-` for stdin.")
+@click.option("--facts", metavar="FILE", type=PolicyPath(), help="JSON: one object, or one per line; `-` for stdin.")
 @click.option("--assume-zero", is_flag=True, help="Counters that are not given read zero, as on a fresh ledger.")
 @click.option("--schema", is_flag=True, help="Print what POINT takes, and ask nothing.")
 @screen_options

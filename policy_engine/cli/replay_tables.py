@@ -87,13 +87,14 @@ def _both_sides(whole: OutcomeRow, money: Money) -> Table:
     counted("accepted results", whole.accepted_recorded, whole.accepted, good=True)
     paid("revenue", whole.revenue_recorded_nanos, whole.revenue_nanos, good=True)
     before, after = whole.margin_recorded, whole.margin
-    gained = None if before is None or after is None else (after - before) * 100
-    change = NONE if gained is None else f"{float(gained):+.1f} points"
-    table.rows.append(("gross margin", _percent(before), _percent(after), _change(gained or 0, change, True)))
+    gained = _points(before, after)
+    table.rows.append(
+        ("gross margin", _percent(before), _percent(after), _change(gained, f"{gained:+.1f} points", True))
+    )
     return table
 
 
-def _change(size: int | Fraction, text: str, more_is_good: bool | None) -> Part:
+def _change(size: float, text: str, more_is_good: bool | None) -> Part:
     """Green for the better, red for the worse; what is neither has no colour."""
     if not size:
         return (NONE, "quiet")
@@ -158,8 +159,8 @@ def _margins(result: ReplayResult, money: Money) -> Table:
                 _percent(row.margin_recorded),
             )
         )
-        better = None if row.margin is None or row.margin_recorded is None else row.margin - row.margin_recorded
-        role = "" if not better else "good" if better > 0 else "bad"
+        gained = _points(row.margin_recorded, row.margin)
+        role = "" if not gained else "good" if gained > 0 else "bad"
         table.rows.append(
             (
                 "",
@@ -172,6 +173,11 @@ def _margins(result: ReplayResult, money: Money) -> Table:
             )
         )
     return table
+
+
+def _points(before: Fraction | None, after: Fraction | None) -> float:
+    """Percentage points gained, as they are shown; none where a side has no margin."""
+    return 0.0 if before is None or after is None else round(float((after - before) * 100), 1)
 
 
 def _percent(share: Fraction | None) -> str:

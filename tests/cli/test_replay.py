@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from policy_engine.cli.replay_tables import Money, _percent
+from policy_engine.cli.replay_tables import Money, _percent, _points
 from policy_engine.insight.replay import replay
 from policy_engine.insight.trace import TraceReader
 from policy_engine.policy import load
@@ -188,3 +188,15 @@ def test_signed_money(currency: str, nanos: int, shown: str) -> None:
 )
 def test_no_revenue_is_no_margin(share: Fraction | None, shown: str) -> None:
     assert _percent(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "points"),
+    [
+        (Fraction(1, 2), Fraction(3, 4), 25.0),
+        (Fraction(1, 2), Fraction(49_999, 100_000), 0.0),  # less than is shown is no change
+        (None, Fraction(1), 0.0),
+    ],
+)
+def test_points_are_gained_as_they_are_shown(before: Fraction | None, after: Fraction, points: float) -> None:
+    assert _points(before, after) == points
