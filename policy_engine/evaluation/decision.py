@@ -3,12 +3,16 @@
 A decision carries its effect, every rule that decided it (with limit, used and asked),
 what was unknown, alerts crossed, shadow verdicts and the digests of policy and prices:
 enough to replay it. `str()` makes one readable sentence, `to_json()` plain data; both
-are made on request, never while deciding.
+are made on request, never while deciding. The records are msgspec structs: immutable,
+and a fifth of the cost of a frozen dataclass to make.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from policy_engine.language.checked import RuleRef
 from policy_engine.language.units import print_duration, print_money, print_percent
@@ -62,20 +66,74 @@ class Digests:
     prices: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What all decisions share. `reason` is a fixed word for a program, None where the effect says all."""
+class Part(Struct, frozen=True):
+    """A rule in one role of a decision: `decides`, `alert` (at `percent`), `refuses` or `passes` (both shadow)."""
+
+    rule: RuleRef
+    unit: str | None = None
+    role: str = "decides"
+    percent: Fraction | None = None
+
+
+Line = tuple[Part, int | None, int | None, int | None]
+"""A part with its numbers: limit, used, asked."""
+
+
+class Head(Struct, frozen=True):
+    """What a decision says without a number."""
 
     effect: str
-    reason: str | None = None
-    rulings: tuple[Ruling, ...] = ()
-    unknown: tuple[str, ...] = ()
-    alerts: tuple[Alert, ...] = ()
-    shadow: tuple[Shadow, ...] = ()
+    reason: str | None
     currency: str
     digests: Digests
 
-    point = ""
+
+class Decision(Struct, frozen=True):
+    """What all decisions share: a head, lines of numbers, the names that were unknown and left a rule undecided.
+
+    Kept so small because one is made per decision; everything readable is derived when it is asked for.
+    """
+
+    head: Head
+    lines: tuple[Line, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    point: ClassVar[str] = ""
+
+    @property
+    def effect(self) -> str:
+        """The answer in one word."""
+        return self.head.effect
+
+    @property
+    def reason(self) -> str | None:
+        """A fixed word for a program, None where the effect says all."""
+        return self.head.reason
+
+    @property
+    def currency(self) -> str:
+        return self.head.currency
+
+    @property
+    def digests(self) -> Digests:
+        return self.head.digests
+
+    @property
+    def rulings(self) -> tuple[Ruling, ...]:
+        """Every rule that decided, in (file, place) order."""
+        return tuple(_ruling(line) for line in self.lines if line[0].role == "decides")
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Alerts that this decision is the first to cross."""
+        found = [(line, line[0].percent) for line in self.lines if line[0].role == "alert"]
+        return tuple(Alert(_ruling(line), percent) for line, percent in found if percent is not None)
+
+    @property
+    def shadow(self) -> tuple[Shadow, ...]:
+        """Verdicts of the shadow rules that apply."""
+        roles = ("refuses", "passes")
+        return tuple(Shadow(_ruling(line), line[0].role == "refuses") for line in self.lines if line[0].role in roles)
 
     @property
     def permits(self) -> bool:
@@ -163,8 +221,7 @@ class LaneRefusal:
     rulings: tuple[Ruling, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdmitDecision(Decision):
+class AdmitDecision(Decision, frozen=True):
     """`allow` or `deny`.
 
     On `allow`: the lane, its first route, the draw, and the tightest money ceiling per outcome known so
@@ -178,7 +235,7 @@ class AdmitDecision(Decision):
     ceiling_nanos: int | None = None
     refused: tuple[LaneRefusal, ...] = ()
 
-    point = "admit"
+    point: ClassVar[str] = "admit"
 
     def _headline(self) -> str:
         if self.effect == "allow" and self.draw is not None:
@@ -211,8 +268,7 @@ class AdmitDecision(Decision):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptDecision(Decision):
+class AttemptDecision(Decision, frozen=True):
     """`go` or `refuse` (a refusal is a failure of class `over_ceiling`).
 
     On `go`: what to reserve, the output cap (None: none was asked), and how long the attempt may run
@@ -225,7 +281,7 @@ class AttemptDecision(Decision):
     output_cap: int | None = None
     deadline_micros: int | None = None
 
-    point = "attempt"
+    point: ClassVar[str] = "attempt"
 
     def _headline(self) -> str:
         if self.effect != "go":
@@ -246,24 +302,22 @@ class AttemptDecision(Decision):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressDecision(Decision):
+class ProgressDecision(Decision, frozen=True):
     """`go` or `cut`; `reason` of a cut is `output_cap`, `deadline` or `over_ceiling`."""
 
-    point = "progress"
+    point: ClassVar[str] = "progress"
 
     def _headline(self) -> str:
         return "go on" if self.effect == "go" else f"cut: {(self.reason or '').replace('_', ' ')}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailureDecision(Decision):
+class FailureDecision(Decision, frozen=True):
     """`retry` (after `delay_micros`, on the same route), `route` (go there), `hand_off` or `stop`."""
 
     route: str | None = None
     delay_micros: int | None = None
 
-    point = "failure"
+    point: ClassVar[str] = "failure"
 
     def _headline(self) -> str:
         if self.effect == "retry":
@@ -276,8 +330,7 @@ class FailureDecision(Decision):
         return {"route": self.route, "delay_micros": self.delay_micros}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettleDecision(Decision):
+class SettleDecision(Decision, frozen=True):
     """The state after an event: `delivered` (acceptance pending), `accepted`, `rejected`, `expired`,
     `reversed`, `aborted`, `handed_off`; or `refuse`, with `reason` `window_closed` or `not_possible`.
 
@@ -290,7 +343,7 @@ class SettleDecision(Decision):
     revenue_nanos: int = 0
     window_micros: int | None = None
 
-    point = "settle"
+    point: ClassVar[str] = "settle"
 
     @property
     def permits(self) -> bool:
@@ -310,6 +363,33 @@ class SettleDecision(Decision):
             **_money_json("revenue", self.revenue_nanos, self.currency),
             "window_micros": self.window_micros,
         }
+
+
+def stated(
+    effect: str,
+    reason: str | None = None,
+    *,
+    currency: str,
+    digests: Digests,
+    rulings: Iterable[Ruling] = (),
+    alerts: Iterable[Alert] = (),
+    shadow: Iterable[Shadow] = (),
+    unknown: Iterable[str] = (),
+) -> tuple[Head, tuple[Line, ...], tuple[str, ...]]:
+    """The three fields that all decisions begin with, from their readable parts."""
+    lines = [_line(ruling) for ruling in rulings]
+    lines += [_line(alert.ruling, "alert", alert.percent) for alert in alerts]
+    lines += [_line(verdict.ruling, "refuses" if verdict.refuses else "passes") for verdict in shadow]
+    return Head(effect, reason, currency, digests), tuple(lines), tuple(sorted(unknown))
+
+
+def _line(said: Ruling, role: str = "decides", percent: Fraction | None = None) -> Line:
+    return Part(said.rule, said.unit, role, percent), said.limit, said.used, said.asked
+
+
+def _ruling(line: Line) -> Ruling:
+    part, limit, used, asked = line
+    return Ruling(part.rule, part.unit, limit, used, asked)
 
 
 def _all(words: Any) -> str:

@@ -8,6 +8,7 @@ Rules are compared by identity: two rules that say the same in two places are tw
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from weakref import WeakValueDictionary
 
 from policy_engine.language.source import Source, Span
 from policy_engine.language.units import Rates
@@ -44,22 +45,35 @@ class Scope:
         return f"per {self.key} per {self.window}" if self.key else f"per {self.window}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Meter:
     """One kind of counter: a quantity, over a scope, of what one block's executions or attempts incur.
 
     `quantity` is `spent` (nano units), `attempts`, `tokens`, `count` (admissions, handoffs) or
     `overage` (nano units billed beyond the allowance). Which counter of the kind is meant (which
     customer, which day) follows from the execution and the time.
+
+    There is one object per meter, so that looking a reading up hashes an address and not five texts.
     """
 
     quantity: str
     block: BlockId
     scope: Scope
 
+    def __new__(cls, quantity: str, block: BlockId, scope: Scope) -> "Meter":
+        key = (quantity, block, scope)
+        found = _METERS.get(key)
+        return _METERS.setdefault(key, object.__new__(cls)) if found is None else found
+
+    def __reduce__(self) -> tuple[type["Meter"], tuple[str, BlockId, Scope]]:
+        return Meter, (self.quantity, self.block, self.scope)
+
     def __str__(self) -> str:
         of = f" of {self.block.name}" if self.block.name else ""
         return f"{self.quantity}{of} {self.scope}"
+
+
+_METERS: WeakValueDictionary[tuple[str, BlockId, Scope], Meter] = WeakValueDictionary()
 
 
 def meter(quantity: str, block: BlockId, scope: Scope) -> Meter:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-from policy_engine.evaluation.decision import AdmitDecision
+from policy_engine.evaluation.decision import AdmitDecision, Head
 from policy_engine.evaluation.facts import AdmitFacts, FactError, Given, Grant
 from policy_engine.evaluation.meters import every_meter, meters_of
 from policy_engine.language.checked import Meter
@@ -156,4 +156,4 @@ class Engine:
 
 def _overtaken(decision: AdmitDecision) -> AdmitDecision:
     """A denial in place of an allow that other executions took away again and again."""
-    return AdmitDecision(effect="deny", reason="limit_reached", currency=decision.currency, digests=decision.digests)
+    return AdmitDecision(Head("deny", "limit_reached", decision.currency, decision.digests))

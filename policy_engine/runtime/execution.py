@@ -203,9 +203,13 @@ class Step:
         return None
 
     def fail(self, error: str, *, input_tokens: int | None = None) -> FailureDecision:
-        """Ask where the step goes after a failure, and go there."""
+        """Ask where the step goes after a failure, and go there. Once the execution has ended, nowhere."""
         engine, execution = self.execution.engine, self.execution
-        for _ in range(RACES):
+        nowhere = FailureDecision(
+            effect="stop", currency=execution.decision.currency, digests=execution.decision.digests
+        )
+        decision = nowhere
+        for _ in range(RACES if execution.state == "running" else 0):
             now = engine.clock.now_micros()
             place = self._place()
             facts = FailureFacts(
@@ -218,6 +222,7 @@ class Step:
             decision = engine.policy.evaluator.failure(facts)
             if decision.effect != "hand_off" or self._count_handoff(facts, decision, place, now):
                 break
+            decision = nowhere  # if another execution takes the last one every time
         self.decisions.append(decision)
         if decision.effect == "retry":
             self.retries[error] = self.retries.get(error, 0) + 1

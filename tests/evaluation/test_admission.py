@@ -231,7 +231,7 @@ def test_refused_lanes_come_with_their_rules() -> None:
         ("premium", "forbidden", ["no_vip"]),
         ("standard", "not_allowed", ["high_only"]),
     ]
-    assert deciding(decision) == ["no_vip", "high_only"]
+    assert deciding(decision) == ["high_only", "no_vip"]  # in written order
     assert "lane premium refused (forbidden: `no_vip`" in str(decision)
     entered = loaded.admit(admission(loaded, vip=True, risk="high"))
     assert (entered.lane, [r.lane for r in entered.refused]) == ("standard", ["premium"])

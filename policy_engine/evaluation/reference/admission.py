@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, LaneRefusal, Ruling, Shadow
+from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, LaneRefusal, Ruling, Shadow, stated
 from policy_engine.evaluation.facts import AdmitFacts, Grant
 from policy_engine.evaluation.reference.ceilings import (
     UNITS,
@@ -61,27 +61,30 @@ def admit(policy: CheckedPolicy, digests: Digests, facts: AdmitFacts) -> AdmitDe
     looked_at = [*around, *(policy.lanes[lane].rules for lane in lanes)]
     view.require(rule for rules in looked_at for rule in rules if Point.ADMIT in rule.points)
 
-    def denied(reason: str | None, rulings: Sequence[Ruling], **more: object) -> AdmitDecision:
-        return AdmitDecision(
-            effect="deny",
-            reason=reason,
-            rulings=tuple(rulings),
-            unknown=tuple(sorted(view.unknown)),
+    shadow: list[Shadow] = []
+
+    def denied(reason: str | None, rulings: Sequence[Ruling], refused: Sequence[LaneRefusal] = ()) -> AdmitDecision:
+        said = stated(
+            "deny",
+            reason,
+            rulings=sorted(rulings, key=_place),
+            shadow=shadow,
+            unknown=view.unknown,
             currency=policy.currency,
             digests=digests,
-            **more,  # type: ignore[arg-type]  # `refused` and `shadow`, typed where they are made
         )
+        return AdmitDecision(*said, refused=tuple(refused))
 
     draw, reason, rulings = _draw(policy, facts, view)
     if draw is None:
         return denied(reason, rulings)
     view.price_nanos = draw.price_nanos
 
-    refusals, opened, shadow = Refusals(), list[Ruling](), list[Shadow]()
+    refusals, opened = Refusals(), list[Ruling]()
     for rules in around:
         _look(rules, view, refusals, opened, shadow, by_lane=False)
     if refusals.found:
-        return denied(refusals.reason, refusals.rulings, shadow=tuple(shadow))
+        return denied(refusals.reason, refusals.rulings)
     if facts.lane is not None and facts.lane not in outcome.lanes:
         return denied("lane_not_listed", ())
 
@@ -100,23 +103,30 @@ def admit(policy: CheckedPolicy, digests: Digests, facts: AdmitFacts) -> AdmitDe
         inside = (*around, rules)
         limits = [rule for r in inside for rule in r.limits if not rule.shadow and view.holds(rule) is not False]
         ceilings = [rule for r in inside for rule in r.ceilings if Point.ADMIT in rule.points]
+        said = stated(
+            "allow",
+            rulings=sorted(opened_here, key=_place),
+            alerts=alerts(limits, [_limit_ruling(rule, view) for rule in limits]),
+            shadow=shadow,
+            unknown=view.unknown,
+            currency=policy.currency,
+            digests=digests,
+        )
         return AdmitDecision(
-            effect="allow",
-            rulings=tuple(opened_here),
+            *said,
             lane=lane,
             route=policy.lanes[lane].path[0],
             draw=draw,
             ceiling_nanos=tightest_per_outcome(ceilings, view),
             refused=tuple(refused),
-            alerts=tuple(alerts(limits, [_limit_ruling(rule, view) for rule in limits])),
-            shadow=tuple(shadow),
-            unknown=tuple(sorted(view.unknown)),
-            currency=policy.currency,
-            digests=digests,
         )
     only = refused[0].reason if len(refused) == 1 else "no_lane"
     every = {ruling.rule: ruling for refusal in refused for ruling in refusal.rulings}
-    return denied(only, tuple(every.values()), refused=tuple(refused), shadow=tuple(shadow))
+    return denied(only, tuple(every.values()), refused)
+
+
+def _place(said: Ruling) -> tuple[str, int, int]:
+    return said.rule.file, said.rule.line, said.rule.column
 
 
 # ---------------------------------------------------------------- the draw

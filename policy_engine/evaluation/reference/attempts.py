@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policy_engine.evaluation.decision import AttemptDecision, Digests, ProgressDecision, Ruling
+from policy_engine.evaluation.decision import Alert, AttemptDecision, Digests, ProgressDecision, Ruling, stated
 from policy_engine.evaluation.facts import AttemptFacts, FactError, ProgressFacts
 from policy_engine.evaluation.reference.ceilings import (
     Asked,
@@ -30,18 +30,25 @@ def attempt(policy: CheckedPolicy, digests: Digests, facts: AttemptFacts) -> Att
     view, enforced, shadowed = _look(policy, Point.ATTEMPT, facts, facts.lane, asked.nanos)
 
     def answer(
-        effect: str, reason: str | None, rulings: Sequence[Ruling], amounts: Asked, **more: object
+        effect: str,
+        reason: str | None,
+        rulings: Sequence[Ruling],
+        amounts: Asked,
+        crossing: Sequence[Alert] = (),
+        **more: object,
     ) -> AttemptDecision:
-        return AttemptDecision(
-            effect=effect,
-            reason=reason,
-            rulings=tuple(rulings),
-            shadow=tuple(shadows(shadowed, view, amounts)),
-            unknown=tuple(sorted(view.unknown)),
+        verdicts = shadows(shadowed, view, amounts)
+        said = stated(
+            effect,
+            reason,
+            rulings=rulings,
+            alerts=crossing,
+            shadow=verdicts,
+            unknown=view.unknown,
             currency=policy.currency,
             digests=digests,
-            **more,  # type: ignore[arg-type]  # numbers and alerts of a go, typed where they are made
         )
+        return AttemptDecision(*said, **more)  # type: ignore[arg-type]  # the numbers of a go
 
     if asked.nanos is None:
         view.unknown.add("estimate")
@@ -65,7 +72,7 @@ def attempt(policy: CheckedPolicy, digests: Digests, facts: AttemptFacts) -> Att
         reserved_tokens=granted.tokens,
         output_cap=cap,
         deadline_micros=deadline,
-        alerts=tuple(alerts(enforced, rulings)),
+        crossing=alerts(enforced, rulings),
     )
 
 
@@ -81,15 +88,18 @@ def progress(policy: CheckedPolicy, digests: Digests, facts: ProgressFacts) -> P
         reason = "deadline"
     else:
         reason = "over_ceiling" if refusing else None
-    return ProgressDecision(
-        effect="cut" if reason else "go",
-        reason=reason,
-        rulings=tuple(ruling(rule, view, streamed) for rule in refusing),
-        shadow=tuple(shadows(shadowed, view, streamed)),
-        unknown=tuple(sorted(view.unknown)),
+    rulings = [ruling(rule, view, streamed) for rule in refusing]
+    verdicts = shadows(shadowed, view, streamed)
+    said = stated(
+        "cut" if reason else "go",
+        reason,
+        rulings=rulings,
+        shadow=verdicts,
+        unknown=view.unknown,
         currency=policy.currency,
         digests=digests,
     )
+    return ProgressDecision(*said)
 
 
 def _look(

@@ -1,6 +1,6 @@
 """`failure`: retry after a delay, go to a route, hand off, or stop."""
 
-from policy_engine.evaluation.decision import Digests, FailureDecision, Ruling
+from policy_engine.evaluation.decision import Digests, FailureDecision, Ruling, stated
 from policy_engine.evaluation.facts import FailureFacts
 from policy_engine.evaluation.reference.ceilings import tightest_per_outcome
 from policy_engine.evaluation.reference.view import View
@@ -22,14 +22,8 @@ def failure(policy: CheckedPolicy, digests: Digests, facts: FailureFacts) -> Fai
     _look_at_ceiling(fallbacks, (*around, lane.rules), view)
 
     def answer(effect: str, rulings: list[Ruling], **more: object) -> FailureDecision:
-        return FailureDecision(
-            effect=effect,
-            rulings=tuple(rulings),
-            unknown=tuple(sorted(view.unknown)),
-            currency=policy.currency,
-            digests=digests,
-            **more,  # type: ignore[arg-type]  # route and delay, by effect
-        )
+        said = stated(effect, rulings=rulings, unknown=view.unknown, currency=policy.currency, digests=digests)
+        return FailureDecision(*said, **more)  # type: ignore[arg-type]  # route and delay, by effect
 
     # An unknown retry rule counts in whichever reading permits fewer: it must have count left,
     # and it cannot be the one that permits.

@@ -8,7 +8,7 @@
 Units are held at admission, consumed at acceptance, given back (restored) by every other end.
 """
 
-from policy_engine.evaluation.decision import Digests, SettleDecision
+from policy_engine.evaluation.decision import Digests, Head, SettleDecision
 from policy_engine.evaluation.facts import SettleFacts
 from policy_engine.language.checked import CheckedPolicy
 
@@ -25,17 +25,11 @@ def settle(policy: CheckedPolicy, digests: Digests, facts: SettleFacts) -> Settl
     def became(
         effect: str, unit: str | None, revenue_nanos: int = 0, window_micros: int | None = None
     ) -> SettleDecision:
-        return SettleDecision(
-            effect=effect,
-            unit=unit,
-            revenue_nanos=revenue_nanos,
-            window_micros=window_micros,
-            currency=policy.currency,
-            digests=digests,
-        )
+        head = Head(effect, None, policy.currency, digests)
+        return SettleDecision(head, unit=unit, revenue_nanos=revenue_nanos, window_micros=window_micros)
 
     def refused(reason: str) -> SettleDecision:
-        return SettleDecision(effect="refuse", reason=reason, currency=policy.currency, digests=digests)
+        return SettleDecision(Head("refuse", reason, policy.currency, digests))
 
     match facts.state, facts.event:
         case "running", "deliver":
