@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from policy_engine.evaluation.decision import AdmitDecision, AttemptDecision, FailureDecision, SettleDecision
+from policy_engine.evaluation.decision import AdmitDecision, AttemptDecision, FailureDecision, Head, SettleDecision
 from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, Given, SettleFacts
 from policy_engine.evaluation.meters import meters_of
 from policy_engine.language.checked import ATTEMPTS, SPENT, Meter, Route
@@ -205,9 +205,7 @@ class Step:
     def fail(self, error: str, *, input_tokens: int | None = None) -> FailureDecision:
         """Ask where the step goes after a failure, and go there. Once the execution has ended, nowhere."""
         engine, execution = self.execution.engine, self.execution
-        nowhere = FailureDecision(
-            effect="stop", currency=execution.decision.currency, digests=execution.decision.digests
-        )
+        nowhere = FailureDecision(Head("stop", None, execution.decision.currency, execution.decision.digests))
         decision = nowhere
         for _ in range(RACES if execution.state == "running" else 0):
             now = engine.clock.now_micros()

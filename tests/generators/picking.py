@@ -1,7 +1,7 @@
 """Small choices, as one object instead of a strategy for each."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from hypothesis import strategies as st
 
@@ -10,10 +10,16 @@ _T = TypeVar("_T")
 _UP_TO = [st.integers(0, most) for most in range(64)]
 
 
+class Draw(Protocol):
+    """How a composite strategy draws, and interactive data too."""
+
+    def __call__(self, strategy: st.SearchStrategy[_T], /) -> _T: ...
+
+
 class Pick:
     """Draws by hand. Whatever comes first is what a failing example shrinks to."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: Draw) -> None:
         self._draw = draw
         self._numbers = 0
 
