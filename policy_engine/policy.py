@@ -138,7 +138,7 @@ def load(
     cannot be read. `prices` serves the models whose routes state no rates.
     """
     sources, unread = _sources(source)
-    checked, found = compile_sources(sources, prices)
+    checked, found = compile_sources(sources, prices, partial=bool(unread))
     diagnostics = in_order([*unread, *found])
     if checked is None or any(item.severity is Severity.ERROR for item in diagnostics):
         raise PolicyError(diagnostics)
@@ -146,16 +146,19 @@ def load(
 
 
 def compile_sources(
-    sources: Sequence[Source], prices: PriceTable | None = None
+    sources: Sequence[Source], prices: PriceTable | None = None, *, partial: bool = False
 ) -> tuple[CheckedPolicy | None, tuple[Diagnostic, ...]]:
-    """The checked and priced policy of a set of sources, or None; and all its diagnostics, in order."""
+    """The checked and priced policy of a set of sources, or None; and all its diagnostics, in order.
+
+    `partial` says that a file of the set could not be read: what it may have declared is not missed.
+    """
     files: list[File] = []
     found: list[Diagnostic] = []
     for source in sources:
         file, mistakes = parser.parse(source)
         files.append(file)
         found += mistakes
-    broken = any(item.severity is Severity.ERROR for item in found)
+    broken = partial or any(item.severity is Severity.ERROR for item in found)
     policy, meaning = checker.check(files, partial=broken)
     found += meaning
     if any(item.severity is Severity.ERROR for item in found):
@@ -232,7 +235,10 @@ def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:
     Raises `FileNotFoundError` for a path that is not there and for a directory without policies.
     """
     files: dict[Path, None] = {}
-    for given in map(Path, paths):
+    for path in paths:
+        given = Path(path)
+        if not str(path):
+            raise FileNotFoundError("an empty path names no file")  # `Path("")` would be the working directory
         if given.is_dir():
             inside = sorted(path for path in given.rglob(f"*{SUFFIX}") if path.is_file())
             if not inside:
@@ -246,11 +252,12 @@ def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:
 
 
 def read_files(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]:
-    """The sources of policy files, and diagnostics for those that are not UTF-8 text."""
+    """The sources of policy files that are UTF-8 text, and diagnostics for those that are not."""
     sources: list[Source] = []
     found: list[Diagnostic] = []
     for path in paths:
         source, mistakes = decode(path.read_bytes(), path.as_posix())
-        sources.append(source)
         found += mistakes
+        if not mistakes:
+            sources.append(source)
     return sources, found

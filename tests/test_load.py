@@ -50,6 +50,16 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         policy_engine.load(tmp_path / "none.policy")
     with pytest.raises(FileNotFoundError, match=r"no \*\.policy file"):
         policy_engine.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="empty path"):
+        policy_engine.load("")
+
+
+def test_a_file_that_cannot_be_read_is_not_missed_by_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.policy").write_bytes(b"lane l { r } # \xff\n")
+    (tmp_path / "b.policy").write_text("currency USD\nworkflow w { outcome o { price $1 lanes l } }")
+    with pytest.raises(PolicyError) as caught:
+        policy_engine.load(tmp_path)
+    assert len(caught.value.diagnostics) == 1
 
 
 @pytest.mark.parametrize("data", ["currency USD\n".encode("utf-16"), b"currency USD # \xff\n"])

@@ -69,13 +69,14 @@ class Recorded:
 
 @dataclass(slots=True)
 class RecordedExecution:
-    """The attempts of one execution, in time order."""
+    """The attempts of one execution, in time order. Its facts are those of its first row (`facts`: as written)."""
 
     key: str
     customer: str
     plan: str | None
     outcome: str
     given: Given
+    facts: tuple[str, ...]
     attempts: list[Recorded] = field(default_factory=list)
 
 
@@ -108,7 +109,7 @@ class TraceReader:
     def read(self, path: Path) -> Trace:
         """The trace of a `.csv` or `.jsonl` file. Raises `TraceError`, or `OSError` for what cannot be opened."""
         with path.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
-            rows = _json_rows(stream) if path.suffix in (".jsonl", ".ndjson", ".json") else _csv_rows(stream)
+            rows = _json_rows(stream) if path.suffix in (".jsonl", ".ndjson", ".json") else self._csv_rows(stream)
             return self.collect(rows)
 
     def collect(self, rows: Iterable[tuple[int, Mapping[str, Any] | str]]) -> Trace:
@@ -132,6 +133,25 @@ class TraceReader:
         for execution in trace.executions.values():
             execution.attempts.sort(key=lambda attempt: (attempt.time_micros, attempt.line))
         return trace
+
+    def _csv_rows(self, stream: IO[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+        reader = csv.DictReader(stream)
+        try:
+            if reader.fieldnames is None:
+                raise TraceError("the trace is empty: the first line names the columns")
+            for header, column in self._renamed.items():
+                if header not in reader.fieldnames:
+                    there = did_you_mean(header, reader.fieldnames) or f"it has {one_of(reader.fieldnames, 20)}"
+                    raise TraceError(f"--map {column}={header}: the trace has no column `{header}`; {there}")
+            for row in reader:
+                if None in row:
+                    yield reader.line_num, "more values than columns"
+                elif None in row.values():
+                    yield reader.line_num, "fewer values than columns"
+                else:
+                    yield reader.line_num, row
+        except csv.Error as error:
+            raise TraceError(f"line {reader.line_num} is no CSV: {error}") from None
 
     # ------------------------------------------------------------ one row
 
@@ -159,10 +179,12 @@ class TraceReader:
         customer, outcome, plan = self._needed(entries, "customer"), self._outcome(entries), self._plan(entries)
         execution = trace.executions.get(key)
         if execution is None:
-            execution = RecordedExecution(key, customer, plan, outcome, self._given(entries))
+            execution = RecordedExecution(key, customer, plan, outcome, self._given(entries), self._facts(entries))
             trace.executions[key] = execution
         elif (execution.customer, execution.plan, execution.outcome) != (customer, plan, outcome):
             raise _BadValue(f"the execution `{key}` had another customer, plan or outcome before")
+        elif execution.facts != self._facts(entries):
+            self._given(entries)  # the first row's facts hold, but nonsense is not passed over in silence
         call = entries.get("attempt", "")
         merged = calls.get((key, attempt.step, call)) if call else None
         if merged is None:
@@ -253,6 +275,9 @@ class TraceReader:
             time = time.replace(tzinfo=self._zone)
         return micros_of(time.astimezone(UTC))
 
+    def _facts(self, entries: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(entries.get(name, "") for name in self._policy.checked.facts)
+
     def _given(self, entries: Mapping[str, str]) -> Given:
         facts = self._policy.checked.facts
         values: dict[str, Any] = {}
@@ -270,22 +295,6 @@ class TraceReader:
 
 class _BadValue(Exception):
     """What is wrong with one row."""
-
-
-def _csv_rows(stream: IO[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    reader = csv.DictReader(stream)
-    try:
-        if reader.fieldnames is None:
-            raise TraceError("the trace is empty: the first line names the columns")
-        for row in reader:
-            if None in row:
-                yield reader.line_num, "more values than columns"
-            elif None in row.values():
-                yield reader.line_num, "fewer values than columns"
-            else:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise TraceError(f"line {reader.line_num} is no CSV: {error}") from None
 
 
 def _json_rows(stream: IO[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
