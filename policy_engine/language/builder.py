@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from policy_engine.language import slips
 from policy_engine.language import syntax as s
 from policy_engine.language.diagnostics import Diagnostic
@@ -287,8 +289,7 @@ class TreeBuilder:
     def shadow(self, children: Children) -> s.Rule:
         word, rule = children
         span = Span(self.source, word.start_pos, rule.span.end)
-        fields = {name: getattr(rule, name) for name in rule.__dataclass_fields__}
-        shadowed: s.Rule = type(rule)(**{**fields, "shadow": True, "span": span})
+        shadowed: s.Rule = replace(rule, shadow=True, span=span)
         return shadowed
 
     def ceiling(self, children: Children) -> s.Ceiling:

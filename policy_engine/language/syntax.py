@@ -7,63 +7,85 @@ Every node is built by the parser and read by the checker and the formatter.
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from policy_engine.language.source import Source, Span
+
+
+class Node(Struct, frozen=True, eq=False, gc=False):
+    """What every node shares: equal if of one kind and equal in all but the fields `beside` the meaning.
+
+    A tree has no cycles, so the garbage collector need not walk it.
+    """
+
+    beside: ClassVar[frozenset[str]] = frozenset({"span", "op_span", "source"})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and type(self) is type(other) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._meaning()))
+
+    def _meaning(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__struct_fields__ if name not in self.beside)
+
+
+class _Spelt(Node, frozen=True, eq=False, gc=False):
+    """A literal whose `text` is the spelling the author chose, out of several for one value."""
+
+    beside: ClassVar[frozenset[str]] = Node.beside | {"text"}
+
 
 # ---------------------------------------------------------------- words and literals
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class Name(Node, frozen=True, kw_only=True):
     """A name where it is declared or used: `support_draft`."""
 
     text: str
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(Node, frozen=True, kw_only=True):
     """A quoted text: `"customer support"`; `value` has its escapes undone."""
 
     value: str
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
+class Number(_Spelt, frozen=True, kw_only=True):
     """A bare number: `300`, `0.5`, `200k`. `text` is the spelling the author chose."""
 
     value: Fraction
-    text: str = field(compare=False)
-    span: Span = field(compare=False)
+    text: str
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
+class Money(_Spelt, frozen=True, kw_only=True):
     """An amount: `$0.30`, `0.30 CHF`. `value` counts whole currency units exactly."""
 
     value: Fraction
     currency: str
-    text: str = field(compare=False)
-    span: Span = field(compare=False)
+    text: str
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Percent:
+class Percent(_Spelt, frozen=True, kw_only=True):
     """A share: `45%`; `value` is 45."""
 
     value: Fraction
-    text: str = field(compare=False)
-    span: Span = field(compare=False)
+    text: str
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duration:
+class Duration(_Spelt, frozen=True, kw_only=True):
     """A length of time: `72h`; `value` counts microseconds exactly."""
 
     value: Fraction
-    text: str = field(compare=False)
-    span: Span = field(compare=False)
+    text: str
+    span: Span
 
 
 Literal = Number | Money | Percent | Duration | Text
@@ -71,100 +93,89 @@ Literal = Number | Money | Percent | Duration | Text
 # ---------------------------------------------------------------- conditions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meter:
+class Meter(Node, frozen=True, kw_only=True):
     """A count kept by the ledger: `spent per customer per day`, `count of premium per customer per month`."""
 
     quantity: Name
     block: Name | None
     per: tuple[Name, ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Or:
+class Or(Node, frozen=True, kw_only=True):
     """`a or b or c`."""
 
     parts: tuple["Expression", ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class And:
+class And(Node, frozen=True, kw_only=True):
     """`a and b and c`."""
 
     parts: tuple["Expression", ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Not:
+class Not(Node, frozen=True, kw_only=True):
     """`not a`."""
 
     part: "Expression"
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compare:
+class Compare(Node, frozen=True, kw_only=True):
     """`left op right`, where `op` is one of `<`, `<=`, `>`, `>=`, `is`, `is not`."""
 
     op: str
     left: "Expression"
     right: "Expression"
-    op_span: Span = field(compare=False)
-    span: Span = field(compare=False)
+    op_span: Span
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class In:
+class In(Node, frozen=True, kw_only=True):
     """`left in [a, b]` or, negated, `left not in [a, b]`."""
 
     left: "Expression"
     items: tuple["Expression", ...]
     negated: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sum:
+class Sum(Node, frozen=True, kw_only=True):
     """`a + b - c`: each term with its sign, 1 or -1; the first sign is 1."""
 
     terms: tuple[tuple[int, "Expression"], ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
+class Product(Node, frozen=True, kw_only=True):
     """`2 * spent`, factors in written order."""
 
     factors: tuple["Expression", ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(Node, frozen=True, kw_only=True):
     """`50% of ceiling`."""
 
     percent: Percent
     of: "Expression"
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Negative:
+class Negative(Node, frozen=True, kw_only=True):
     """`-x`."""
 
     part: "Expression"
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parentheses:
+class Parentheses(Node, frozen=True, kw_only=True):
     """`(a)`: kept, so that the formatter writes what the author grouped."""
 
     part: "Expression"
-    span: Span = field(compare=False)
+    span: Span
 
 
 Expression = (
@@ -174,42 +185,37 @@ Expression = (
 # ---------------------------------------------------------------- tails
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class On:
+class On(Node, frozen=True, kw_only=True):
     """`on timeout, rate_limit`."""
 
     classes: tuple[Name, ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
+class Backoff(Node, frozen=True, kw_only=True):
     """`backoff 250ms..4s`; one duration is a constant delay (`longest` is None)."""
 
     first: Duration
     longest: Duration | None
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Node, frozen=True, kw_only=True):
     """`when …`, or, negated, `unless …`."""
 
     test: Expression
     negated: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertAt:
+class AlertAt(Node, frozen=True, kw_only=True):
     """`alert at 50%, 80%`."""
 
     percents: tuple[Percent, ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tails:
+class Tails(Node, frozen=True, kw_only=True):
     """What may follow a rule, in this one order. Which rule takes which tail is the checker's business."""
 
     on: On | None = None
@@ -222,92 +228,83 @@ class Tails:
 # ---------------------------------------------------------------- rules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareOfPrice:
+class ShareOfPrice(Node, frozen=True, kw_only=True):
     """A ceiling's amount as a share of the price: `40% of price`; `of` is the word after `of`."""
 
     percent: Percent
     of: Name
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
+class Count(Node, frozen=True, kw_only=True):
     """A ceiling's amount with a unit in words: `6 attempts`, `200k tokens`; without one, `unit` is None (a mistake)."""
 
     number: Number
     unit: Name | None
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
+class Ceiling(Node, frozen=True, kw_only=True):
     """`ceiling $20 per customer per day`."""
 
     amount: Money | Duration | Percent | Count | ShareOfPrice
     per: tuple[Name, ...]
     tails: Tails
     shadow: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Node, frozen=True, kw_only=True):
     """`retry 2 on timeout, rate_limit backoff 250ms..4s`."""
 
     count: Number
     tails: Tails
     shadow: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allow:
+class Allow(Node, frozen=True, kw_only=True):
     """`allow when plan is growth`."""
 
     tails: Tails
     shadow: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forbid:
+class Forbid(Node, frozen=True, kw_only=True):
     """`forbid when region is eu`."""
 
     tails: Tails
     shadow: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(Node, frozen=True, kw_only=True):
     """`limit 50 per customer per month`."""
 
     count: Number
     per: tuple[Name, ...]
     tails: Tails
     shadow: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fallback:
+class Fallback(Node, frozen=True, kw_only=True):
     """`fallback next on timeout`; the target is `next`, `stop` or the name of a route."""
 
     target: Name
     tails: Tails
     shadow: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margin:
+class Margin(Node, frozen=True, kw_only=True):
     """`margin at least 45%`."""
 
     percent: Percent
     tails: Tails
     shadow: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
 Rule = Ceiling | Retry | Allow | Forbid | Limit | Fallback | Margin
@@ -315,132 +312,117 @@ Rule = Ceiling | Retry | Allow | Forbid | Limit | Fallback | Margin
 # ---------------------------------------------------------------- settings of a block
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(Node, frozen=True, kw_only=True):
     """`model "openai:gpt-4o-mini"`."""
 
     model: Text
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
+class Tool(Node, frozen=True, kw_only=True):
     """`tool "web"`."""
 
     tool: Text
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handoff:
+class Handoff(Node, frozen=True, kw_only=True):
     """`handoff "support tier 2"`."""
 
     to: Text
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RatesSetting:
+class RatesSetting(Node, frozen=True, kw_only=True):
     """`rates $0.15 in, $0.60 out per 1M tokens`."""
 
     input: Money
     output: Money
     per: Number
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(Node, frozen=True, kw_only=True):
     """`cost $0.01`, flat per attempt or per handoff."""
 
     amount: Money
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fee:
+class Fee(Node, frozen=True, kw_only=True):
     """`fee $199 per month`."""
 
     amount: Money
     period: Name
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Units:
+class Units(Node, frozen=True, kw_only=True):
     """So many units of an outcome: `300 support_draft`."""
 
     count: Number
     outcome: Name
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Includes:
+class Includes(Node, frozen=True, kw_only=True):
     """`includes 2000 support_draft, 120 account_summary`."""
 
     units: tuple[Units, ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitPrice:
+class UnitPrice(Node, frozen=True, kw_only=True):
     """`$0.99 per support_draft`."""
 
     amount: Money
     outcome: Name
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverageCap:
+class OverageCap(Node, frozen=True, kw_only=True):
     """`up to $500 per month`."""
 
     amount: Money
     period: Name
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overage:
+class Overage(Node, frozen=True, kw_only=True):
     """`overage $0.80 per support_draft, $4 per account_summary up to $500 per month`."""
 
     prices: tuple[UnitPrice, ...]
     cap: OverageCap | None
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expires:
+class Expires(Node, frozen=True, kw_only=True):
     """`expires 90d`."""
 
     after: Duration
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(Node, frozen=True, kw_only=True):
     """`price $0.99`."""
 
     amount: Money
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lanes:
+class Lanes(Node, frozen=True, kw_only=True):
     """`lanes premium, standard`."""
 
     names: tuple[Name, ...]
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Node, frozen=True, kw_only=True):
     """`accepted within 72h`, `accepted within 72h else expired`."""
 
     within: Duration
     else_expired: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
 Setting = (
@@ -450,33 +432,29 @@ Setting = (
 # ---------------------------------------------------------------- declarations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurrencyDeclaration:
+class CurrencyDeclaration(Node, frozen=True, kw_only=True):
     """`currency USD`."""
 
     code: Name
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimezoneDeclaration:
+class TimezoneDeclaration(Node, frozen=True, kw_only=True):
     """`timezone "Europe/Berlin"`."""
 
     zone: Text
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enumeration:
+class Enumeration(Node, frozen=True, kw_only=True):
     """`low < medium < high` (ordered) or `eu | us | apac`."""
 
     values: tuple[Name, ...]
     ordered: bool
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScalarType:
+class ScalarType(Node, frozen=True, kw_only=True):
     """`number 0..1`, `boolean`, `money $0..$10`: a type's name and, perhaps, its range (both ends included).
 
     An end is a literal or its negative.
@@ -485,43 +463,39 @@ class ScalarType:
     name: Name
     low: Literal | Negative | None
     high: Literal | Negative | None
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactDeclaration:
+class FactDeclaration(Node, frozen=True, kw_only=True):
     """`fact region?: eu | us | apac`, `fact confidence: number 0..1 = 1`."""
 
     name: Name
     optional: bool
     type: Enumeration | ScalarType
     default: Literal | Negative | Name | None
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorDeclaration:
+class ErrorDeclaration(Node, frozen=True, kw_only=True):
     """`error stale_index`."""
 
     name: Name
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFailure:
+class StoreFailure(Node, frozen=True, kw_only=True):
     """`on store failure deny`, `on store failure allow within $5` (`within` is then the amount)."""
 
     within: Money | None
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackUnits:
+class PackUnits(Node, frozen=True, kw_only=True):
     """The first line of a pack: `100 support_draft for $65`."""
 
     units: Units
     amount: Money
-    span: Span = field(compare=False)
+    span: Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -548,18 +522,16 @@ Declaration = (
 Item = Declaration | Setting | Rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comment:
+class Comment(Node, frozen=True, kw_only=True):
     """`# to the end of the line`."""
 
     text: str
-    span: Span = field(compare=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Node, frozen=True, kw_only=True):
     """One source, parsed: its items in written order, and its comments beside them."""
 
     items: tuple[Item, ...]
     comments: tuple[Comment, ...]
-    source: Source = field(compare=False)
+    source: Source
