@@ -6,6 +6,7 @@ built per call. Nothing is slow on purpose: no copies, no needless classes. Equa
 """
 
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 from benchmarks import dozen
@@ -73,7 +74,7 @@ def crossed(limit: Limit, nanos: int) -> bool:
 
 def line(limit: Limit, nanos: int, role: str = "decides", percent: Fraction | None = None) -> Line:
     rule, unit, most, used = limit
-    asked = {"money": nanos, "attempts": 1, "time": None}[unit]
+    asked = nanos if unit == "money" else 1 if unit == "attempts" else None
     return Part(rule, unit, role, percent), most, used, asked
 
 
@@ -91,51 +92,56 @@ def plain_attempt(facts: AttemptFacts) -> AttemptDecision:
     """May this attempt be made, and with how much?"""
     known: Any = facts
     limits = limits_on(known)
-    asked_cap = known.max_output_tokens
-    smallest = asked_cap if known.min_output_tokens is None else min(known.min_output_tokens, asked_cap)
+    cap = known.max_output_tokens
+    nanos = known.estimate_nanos
+    if nanos is None:
+        nanos = cost(known.route, known.input_tokens, cap)
 
-    least = known.estimate_nanos
-    if least is None:
-        least = cost(known.route, known.input_tokens, smallest)
-    refusing = [limit for limit in limits if crossed(limit, least)]
+    reason = None
+    shaping: list[Limit] = []
+    refusing = [limit for limit in limits if crossed(limit, nanos)]
+    if refusing and known.min_output_tokens is not None and known.estimate_nanos is None:
+        least = cost(known.route, known.input_tokens, min(known.min_output_tokens, cap))
+        refusing = [limit for limit in limits if crossed(limit, least)]
+        nanos = least
+        if not refusing:
+            rooms = [room(known, limit) for limit in limits]
+            cap = min(rooms)
+            shaping = [limit for limit, tokens in zip(limits, rooms, strict=True) if tokens == cap]
+            nanos = cost(known.route, known.input_tokens, cap)
+            reason = "shrunk"
     if refusing:
-        lines = [line(limit, least) for limit in refusing]
-        lines.append(shadow_line(known, least))
+        lines = [line(limit, nanos) for limit in refusing]
+        lines.append(shadow_line(known, nanos))
         return AttemptDecision(head("refuse", "over_ceiling"), tuple(lines))
 
-    cap = asked_cap
-    rooms = {}
-    if known.estimate_nanos is None:
-        rate_in, rate_out = RATES[known.route]
-        for limit in limits:
-            if limit[1] == "money":
-                room = (limit[2] - limit[3] - rate_in * known.input_tokens) // rate_out
-                rooms[limit[0].name] = room
-                cap = min(cap, room)
-        nanos = cost(known.route, known.input_tokens, cap)
-    else:
-        nanos = known.estimate_nanos
-
-    lines = []
     deadline = None
-    for limit in limits:
-        if limit[1] == "time":
-            deadline = limit[2] - limit[3]
-            lines.append(line(limit, nanos))
-        elif cap < asked_cap and rooms.get(limit[0].name) == cap:
-            lines.append(line(limit, nanos))
+    lines = [line(limit, nanos) for limit in shaping]
+    last = limits[-1]
+    if last[1] == "time":
+        deadline = last[2] - last[3]
+        lines.append(line(last, nanos))
     budget = limits[1]
     if budget[3] < BUDGET * 80 // 100 <= budget[3] + nanos:
         lines.append(line(budget, nanos, "alert", Fraction(80)))
     lines.append(shadow_line(known, nanos))
     return AttemptDecision(
-        head("go", "shrunk" if cap < asked_cap else None),
+        head("go", reason),
         tuple(lines),
         reserved_nanos=nanos,
         reserved_tokens=known.input_tokens + cap,
         output_cap=cap,
         deadline_micros=deadline,
     )
+
+
+def room(facts: Any, limit: Limit) -> Any:
+    """How many output tokens a limit leaves."""
+    _, unit, most, used = limit
+    if unit != "money":
+        return inf
+    rate_in, rate_out = RATES[facts.route]
+    return (most - used - rate_in * facts.input_tokens) // rate_out
 
 
 def plain_progress(facts: ProgressFacts) -> ProgressDecision:

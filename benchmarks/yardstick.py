@@ -15,7 +15,7 @@ to change it says so, and why, in docs/benchmarks.md.
 """
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import dozen
 from benchmarks.dozen import BASE_BILLED, SUPPORT_PER_DAY
@@ -32,7 +32,8 @@ from policy_engine.evaluation.decision import (
     Ruling,
     SettleDecision,
 )
-from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, Grant, ProgressFacts, SettleFacts
+from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, ProgressFacts, SettleFacts
+from policy_engine.evaluation.reference.admission import burn_down
 from policy_engine.language.checked import ATTEMPTS, SPENT
 
 Known = Any
@@ -91,13 +92,15 @@ def best_attempt(facts: AttemptFacts) -> AttemptDecision:
         and (elapsed < 90_000_000 or not timed)
     ):
         shadow = (PASSES if total <= 200_000_000 else REFUSES, 200_000_000, spent, nanos)
-        if today < 16_000_000_000 <= total_today:
-            lines: tuple[Line, ...] = ((ALERT, 20_000_000_000, today, nanos), shadow)
-        else:
-            lines = (shadow,)
         if timed:
-            lines = ((TIME, 90_000_000, elapsed, None), *lines)
+            time = (TIME, 90_000_000, elapsed, None)
+            if today < 16_000_000_000 <= total_today:
+                lines: tuple[Line, ...] = (time, (ALERT, 20_000_000_000, today, nanos), shadow)
+            else:
+                lines = (time, shadow)
             return AttemptDecision(GO, lines, (), nanos, input_tokens + cap, cap, 90_000_000 - elapsed)
+        alerting = today < 16_000_000_000 <= total_today
+        lines = ((ALERT, 20_000_000_000, today, nanos), shadow) if alerting else (shadow,)
         return AttemptDecision(GO, lines, (), nanos, input_tokens + cap, cap, None)
     return _less(known, ceiling, spent, today, made, margin, elapsed, timed)
 
@@ -184,9 +187,10 @@ def best_bound_attempt(
     ):
         time = (TIME, 90_000_000, elapsed_micros, None)
         shadow = (PASSES if total <= 200_000_000 else REFUSES, 200_000_000, spent, nanos)
-        lines: tuple[Line, ...] = (time, shadow)
         if today < 16_000_000_000 <= total_today:
-            lines = (time, (ALERT, 20_000_000_000, today, nanos), shadow)
+            lines: tuple[Line, ...] = (time, (ALERT, 20_000_000_000, today, nanos), shadow)
+        else:
+            lines = (time, shadow)
         return AttemptDecision(
             GO, lines, (), nanos, input_tokens + max_output_tokens, max_output_tokens, 90_000_000 - elapsed_micros
         )
@@ -194,17 +198,14 @@ def best_bound_attempt(
     return _less(asked, 250_000_000, spent, today, made, 409_750_000, elapsed_micros, True)
 
 
-class _Asked:
+class _Asked(NamedTuple):
     """What `_less` reads of an attempt's facts."""
 
-    __slots__ = ("estimate_nanos", "input_tokens", "max_output_tokens", "min_output_tokens")
-    route = "opus"
-
-    def __init__(self, input_tokens: int, most: int, least: int | None, estimate_nanos: int | None) -> None:
-        self.input_tokens = input_tokens
-        self.max_output_tokens = most
-        self.min_output_tokens = least
-        self.estimate_nanos = estimate_nanos
+    input_tokens: int
+    max_output_tokens: int
+    min_output_tokens: int | None
+    estimate_nanos: int | None
+    route: str = "opus"
 
 
 # ---------------------------------------------------------------- progress
@@ -275,19 +276,6 @@ OVERAGE_DRAWS = {
 DENIED_CUSTOMERS = frozenset({"initech", "hooli", "vandelay"})
 
 
-def _burn_down(grant: Grant) -> tuple[object, ...]:
-    expires = grant.expires_micros
-    return (
-        grant.priority,
-        expires is None,
-        expires or 0,
-        grant.kind != "promotion",
-        grant.effective_micros,
-        grant.created_micros,
-        grant.id,
-    )
-
-
 def best_admit(facts: AdmitFacts) -> AdmitDecision:
     """May this execution start, in which lane, drawing on what?"""
     known: Known = facts
@@ -298,7 +286,7 @@ def best_admit(facts: AdmitFacts) -> AdmitDecision:
     if len(grants) == 1:
         grant = grants[0] if grants[0].left > 0 else None
     elif grants:
-        grant = min((g for g in grants if g.left > 0), key=_burn_down, default=None)
+        grant = min((g for g in grants if g.left > 0), key=burn_down, default=None)
     if grant is not None:
         draw = Draw(grant.kind, grant.price_nanos, grant.id)
     elif plan is None:

@@ -1,0 +1,164 @@
+"""The dozen-rule set at each decision point: compiled, by hand and by the reference.
+
+python -m benchmarks.decisions
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import dozen, plain, yardstick
+from benchmarks.cases import GIVEN, facts_of
+from benchmarks.entries import attempt_entries
+from benchmarks.timing import Rounds, interleaved, loop, nanos, ratio, spread, surroundings, table, verdict
+from policy_engine.evaluation.facts import AttemptFacts
+from policy_engine.policy import ENGINES, Policy
+
+CASES = 1_000
+POINTS = ("admit", "attempt", "progress", "failure", "settle")
+BEST_GOAL, PLAIN_GOAL, BOUND_GOAL, DICT_GOAL = 1.1, 0.6, 1.5, 3.0
+
+
+def fastest() -> str:
+    """The engine whose speed is promised; before it exists, the one that does."""
+    return "compiled" if "compiled" in ENGINES else "reference"
+
+
+def point_times(policy: Policy, point: str) -> Rounds:
+    """The evaluator's answer, the policy's own method, both hand-written functions and the reference."""
+    facts = facts_of(point, CASES)
+    subjects = {
+        "best": getattr(yardstick, f"best_{point}"),
+        "plain": getattr(plain, f"plain_{point}"),
+        "engine": getattr(policy.evaluator, point),
+        "policy": getattr(policy, point),
+        "reference": getattr(dozen.policy("reference").evaluator, point),
+    }
+    return interleaved({name: loop(decide, facts) for name, decide in subjects.items()}, CASES)
+
+
+def points_table(policy: Policy) -> str:
+    rows = []
+    for point in POINTS:
+        times = point_times(policy, point)
+        best, plainly = ratio(times, "engine", "best"), ratio(times, "engine", "plain")
+        rows.append(
+            [
+                f"`{point}`",
+                nanos(times["best"]),
+                nanos(times["plain"]),
+                nanos(times["engine"]),
+                f"{best:.2f}",
+                verdict(best, BEST_GOAL),
+                f"{plainly:.2f}",
+                verdict(plainly, PLAIN_GOAL),
+                f"{ratio(times, 'policy', 'best'):.2f}",
+                f"{ratio(times, 'reference', 'engine'):.0f} ×",
+            ]
+        )
+    heads = ["point", "best by hand", "plain by hand", policy_name()]
+    heads += [
+        f"/ best ≤ {BEST_GOAL}",
+        "",
+        f"/ plain ≤ {PLAIN_GOAL}",
+        "",
+        "`policy.…(record)` / best",
+        "reference takes",
+    ]
+    return table(heads, rows)
+
+
+def policy_name() -> str:
+    return fastest()
+
+
+def bound_rows(policy: Policy) -> list[list[str]]:
+    """A guard bound to one execution against the function one would write for it."""
+    given = GIVEN(**yardstick.BOUND_GIVEN)
+    fixed: dict[str, Any] = {**yardstick.BOUND, "given": given, "price_nanos": yardstick.BOUND_PRICE_NANOS}
+    facts = facts_of("attempt", CASES, **fixed)
+    arguments = [bound_arguments(record) for record in facts]
+    decide = bound_attempt(policy, facts[0])
+    subjects = {"by hand": spread(yardstick.best_bound_attempt, arguments)}
+    if decide is not None:
+        subjects["bound"] = spread(decide, arguments)
+        subjects["slotted"] = loop(policy.evaluator.attempt, facts)
+    times = interleaved(subjects, CASES)
+    if decide is None:
+        return [["bound `attempt`", nanos(times["by hand"]), "not there yet", "–", f"≤ {BOUND_GOAL}", "–"]]
+    found = ratio(times, "bound", "by hand")
+    return [
+        [
+            "bound `attempt` / function of the same arguments",
+            nanos(times["by hand"]),
+            nanos(times["bound"]),
+            f"{found:.2f}",
+            f"≤ {BOUND_GOAL}",
+            verdict(found, BOUND_GOAL),
+        ]
+    ]
+
+
+def bound_arguments(facts: AttemptFacts) -> tuple[Any, ...]:
+    """What a bound guard's `attempt` is asked with."""
+    return (
+        facts.meters,
+        facts.input_tokens,
+        facts.max_output_tokens,
+        facts.min_output_tokens,
+        facts.estimate_nanos,
+        facts.attempt,
+        facts.failures,
+        facts.elapsed_micros,
+        facts.step_elapsed_micros,
+    )
+
+
+def bound_attempt(policy: Policy, facts: AttemptFacts) -> Callable[..., object] | None:
+    """The `attempt` of a guard bound to these facts, where policies make guards."""
+    make = getattr(policy, "guard", None)
+    if make is None:
+        return None
+    guard = make(
+        customer=facts.customer,
+        plan=facts.plan,
+        outcome=facts.outcome,
+        lane=facts.lane,
+        route=facts.route,
+        price_nanos=facts.price_nanos,
+        given=facts.given,
+    )
+    found: Callable[..., object] = guard.attempt
+    return found
+
+
+def dict_rows(policy: Policy) -> list[list[str]]:
+    """The same question as a caller's mapping, validated, against the slotted call."""
+    facts = facts_of("attempt", CASES)
+    mappings = [attempt_entries(record) for record in facts]
+    for record, mapping in zip(facts, mappings, strict=True):
+        assert policy.attempt(mapping) == policy.attempt(record)  # noqa: S101 - the same question
+    subjects = {"slotted": loop(policy.attempt, facts), "mapping": loop(policy.attempt, mappings)}
+    times = interleaved(subjects, CASES)
+    found = ratio(times, "mapping", "slotted")
+    return [
+        [
+            "`policy.attempt(mapping)` / `policy.attempt(record)`",
+            nanos(times["slotted"]),
+            nanos(times["mapping"]),
+            f"{found:.2f}",
+            f"≤ {DICT_GOAL:.0f}",
+            verdict(found, DICT_GOAL),
+        ]
+    ]
+
+
+def main() -> None:
+    policy = dozen.policy(fastest())
+    print(f"{surroundings('policy_engine', 'msgspec')}; engine `{fastest()}`\n")
+    print(points_table(policy), end="\n\n")
+    rows = [*bound_rows(policy), *dict_rows(policy)]
+    print(table(["what", "yardstick", "measured", "ratio", "goal", ""], rows))
+
+
+if __name__ == "__main__":
+    main()
