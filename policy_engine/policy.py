@@ -1,6 +1,6 @@
 """load(): the stages joined. A `Policy` answers every decision point; it never changes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from policy_engine.evaluation.compiler import CompiledEvaluator
 from policy_engine.evaluation.decision import (
     AdmitDecision,
     AttemptDecision,
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
     from policy_engine.evaluation.context import Boundary
 
 SUFFIX = ".policy"
-ENGINES = {"reference": ReferenceEvaluator}
+ENGINES: dict[str, Callable[[CheckedPolicy, Digests], Evaluator]] = {
+    "compiled": lambda policy, digests: CompiledEvaluator(policy, digests, ReferenceEvaluator),
+    "reference": ReferenceEvaluator,
+}
 """How a policy may be answered, by name; all of them give equal decisions."""
+
+DEFAULT_ENGINE = "compiled"
 
 PolicyPath = str | PathLike[str]
 
@@ -52,7 +58,7 @@ class Policy:
         prices: PriceTable,
         warnings: Sequence[Diagnostic] = (),
         *,
-        engine: str = "reference",
+        engine: str = DEFAULT_ENGINE,
     ) -> None:
         self.checked = checked
         self.prices = prices
@@ -129,7 +135,7 @@ class Policy:
 
 
 def load(
-    source: PolicyPath | Iterable[PolicyPath], *, prices: PriceTable | None = None, engine: str = "reference"
+    source: PolicyPath | Iterable[PolicyPath], *, prices: PriceTable | None = None, engine: str = DEFAULT_ENGINE
 ) -> Policy:
     """The policy of a file, a directory (every `*.policy` below it), several of them, or a text.
 
@@ -196,7 +202,11 @@ class LivePolicy:
     """A policy that can be replaced while it is used; a bad new version never replaces a good one."""
 
     def __init__(
-        self, source: PolicyPath | Iterable[PolicyPath], *, prices: PriceTable | None = None, engine: str = "reference"
+        self,
+        source: PolicyPath | Iterable[PolicyPath],
+        *,
+        prices: PriceTable | None = None,
+        engine: str = DEFAULT_ENGINE,
     ) -> None:
         self._source = source if isinstance(source, str | PathLike) else tuple(source)
         self._prices = prices

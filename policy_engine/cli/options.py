@@ -36,7 +36,7 @@ def policy_options(command: F) -> F:
     command = click.option(
         "--engine",
         type=EngineName(),
-        default="reference",
+        default="compiled",
         help="How the policy is evaluated; all engines decide alike.",
     )(command)
     return click.option(

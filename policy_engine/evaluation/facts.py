@@ -46,12 +46,21 @@ class Given:
     __slots__ = ()
 
 
+def slot_name(number: int) -> str:
+    """The slot of a record's n-th fact. No policy can name it: names of policies are ASCII."""
+    return f"ƒ{number}"
+
+
 def given_type(names: tuple[str, ...]) -> type[Given]:
-    """A record type with a slot per fact name; its instances are built with keywords, the rest is `MISSING`."""
+    """A record type with a slot per fact name; its instances are built with keywords, the rest is `MISSING`.
+
+    Each slot is reached by the fact's name and by `slot_name`, under which generated code reads it.
+    """
+    slots = tuple(map(slot_name, range(len(names))))
 
     def init(self: Given, **values: Any) -> None:
-        for name in names:
-            setattr(self, name, values.pop(name, MISSING))
+        for slot, name in zip(slots, names, strict=True):
+            setattr(self, slot, values.pop(name, MISSING))
         if values:
             raise TypeError(f"no such fact: {', '.join(sorted(values))}")
 
@@ -59,10 +68,13 @@ def given_type(names: tuple[str, ...]) -> type[Given]:
         return "Given(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in names) + ")"
 
     def eq(self: Given, other: object) -> bool:
-        return type(other) is type(self) and all(getattr(self, n) == getattr(other, n) for n in names)
+        return type(other) is type(self) and all(getattr(self, slot) == getattr(other, slot) for slot in slots)
 
-    body = {"__slots__": names, "__init__": init, "__repr__": repr_, "__eq__": eq, "__hash__": None}
-    return type("Given", (Given,), body)
+    body = {"__slots__": slots, "__init__": init, "__repr__": repr_, "__eq__": eq, "__hash__": None}
+    made = type("Given", (Given,), body)
+    for slot, name in zip(slots, names, strict=True):
+        setattr(made, name, getattr(made, slot))
+    return made
 
 
 @dataclass(frozen=True, slots=True)

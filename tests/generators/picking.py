@@ -1,6 +1,7 @@
 """Small choices, as one object instead of a strategy for each."""
 
 from collections.abc import Sequence
+from random import Random
 from typing import Protocol, TypeVar
 
 from hypothesis import strategies as st
@@ -49,3 +50,21 @@ class Pick:
         """A number that no other rule has."""
         self._numbers += 1
         return self._numbers
+
+
+class SeededPick(Pick):
+    """The same choices from a seed, without Hypothesis: a hundred times as fast, and not shrunk."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(_never)
+        self._random = Random(seed)
+
+    def number(self, most: int) -> int:
+        return int(self._random.random() * (most + 1)) if most > 0 else 0
+
+    def shuffled(self, items: Sequence[_T]) -> list[_T]:
+        return self._random.sample(items, len(items))
+
+
+def _never(strategy: st.SearchStrategy[_T], /) -> _T:
+    raise AssertionError("a seeded pick draws nothing")

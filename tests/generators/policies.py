@@ -69,7 +69,11 @@ def policies(shape: Shape | None = None) -> st.SearchStrategy[Case]:
 
 @st.composite
 def _policies(draw: st.DrawFn, shape: Shape) -> Case:
-    pick = Pick(draw)
+    return generated(Pick(draw), shape)
+
+
+def generated(pick: Pick, shape: Shape) -> Case:
+    """A policy of these choices."""
     currency = "CHF" if pick.one_in(8) else "USD"
     zone = pick.of(("", "Europe/Berlin", "America/New_York", "Asia/Kolkata"))
     facts = {name: form for name in FACTS if (form := pick.of(("", "required", "optional", "default")))}

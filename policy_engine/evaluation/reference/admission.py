@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, LaneRefusal, Ruling, Shadow, stated
-from policy_engine.evaluation.facts import AdmitFacts, Grant
+from policy_engine.evaluation.facts import AdmitFacts
 from policy_engine.evaluation.reference.ceilings import (
-    UNITS,
     Asked,
     alerts,
     applying,
@@ -15,6 +14,7 @@ from policy_engine.evaluation.reference.ceilings import (
     used_of,
 )
 from policy_engine.evaluation.reference.view import View
+from policy_engine.evaluation.terms import UNITS, burn_down, is_looked_at
 from policy_engine.language.checked import (
     AllowRule,
     CeilingRule,
@@ -59,7 +59,7 @@ def admit(policy: CheckedPolicy, digests: Digests, facts: AdmitFacts) -> AdmitDe
     lanes = [facts.lane] if facts.lane is not None else list(outcome.lanes)
     view = View(policy, Point.ADMIT, facts, lane=None, price_nanos=0)
     looked_at = [*around, *(policy.lanes[lane].rules for lane in lanes)]
-    view.require(rule for rules in looked_at for rule in rules if Point.ADMIT in rule.points)
+    view.require(rule for rules in looked_at for rule in rules if is_looked_at(rule))
 
     shadow: list[Shadow] = []
 
@@ -132,20 +132,6 @@ def _place(said: Ruling) -> tuple[str, int, int]:
 # ---------------------------------------------------------------- the draw
 
 
-def burn_down(grant: Grant) -> tuple[object, ...]:
-    """Which grant is drawn first: priority, soonest expiry, promotional before paid, effective, created."""
-    never = grant.expires_micros is None
-    return (
-        grant.priority,
-        never,
-        grant.expires_micros or 0,
-        grant.kind != "promotion",
-        grant.effective_micros,
-        grant.created_micros,
-        grant.id,
-    )
-
-
 def _draw(policy: CheckedPolicy, facts: AdmitFacts, view: View) -> tuple[Draw | None, str | None, tuple[Ruling, ...]]:
     if facts.grants is None:
         view.unknown.add("grants")
@@ -215,9 +201,9 @@ def _look_at_ceilings(
     rules: Sequence[CeilingRule], view: View, refusals: Refusals, shadow: list[Shadow], *, by_lane: bool
 ) -> None:
     """A window ceiling with nothing left refuses. Those that depend on the lane are asked lane by lane."""
-    for rule in applying((r for r in rules if r.scope.window and _depends_on_lane(r) is by_lane), view):
-        if rule.scope.key in ("lane", "route"):
-            continue  # kept apart by what is not settled yet; the attempt asks
+    for rule in applying(
+        (r for r in rules if is_looked_at(r) and r.scope.window and _depends_on_lane(r) is by_lane), view
+    ):
         limit, used = limit_of(rule, view.price_nanos), used_of(rule, view)
         spent_up = used is None or used >= limit
         if used is None and covered_by_escrow(view, rule, NOTHING):

@@ -7,10 +7,9 @@ from fractions import Fraction
 from policy_engine.evaluation.decision import Alert, Ruling, Shadow
 from policy_engine.evaluation.facts import ProgressFacts
 from policy_engine.evaluation.reference.view import View
+from policy_engine.evaluation.terms import UNITS
 from policy_engine.language.checked import CeilingRule, LimitRule
 from policy_engine.language.units import share_nanos
-
-UNITS = {"spent": "money", "attempts": "attempts", "tokens": "tokens", "elapsed": "time"}
 
 
 @dataclass(frozen=True, slots=True)

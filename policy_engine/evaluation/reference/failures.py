@@ -97,12 +97,13 @@ def _target(rule: FallbackRule, path: tuple[str, ...], facts: FailureFacts) -> s
 
 def _limit_reached(rules: Rules, view: View) -> bool:
     """Whether a handoff has a limit that does not leave one more; an unknown count is a reached one."""
+    # Every limit is looked at, so that all that is unknown is named, whatever the order.
+    reached = False
     for rule in rules.limits:
         if not rule.shadow and _applies(rule, view):
             used = view.used(rule.meter)
-            if used is None or used + 1 > rule.count:
-                return True
-    return False
+            reached = reached or used is None or used + 1 > rule.count
+    return reached
 
 
 def _applies(rule: Rule, view: View) -> bool:

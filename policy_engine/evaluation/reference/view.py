@@ -14,6 +14,7 @@ from policy_engine.evaluation.facts import (
     FailureFacts,
     ProgressFacts,
 )
+from policy_engine.evaluation.terms import IDENTITY, exact
 from policy_engine.language.checked import (
     ATTEMPTS,
     SPENT,
@@ -32,11 +33,6 @@ from policy_engine.language.checked import (
 from policy_engine.language.vocabulary import Point
 
 PointFacts = AdmitFacts | AttemptFacts | ProgressFacts | FailureFacts
-
-
-IDENTITY = frozenset({"customer", "plan", "workflow", "outcome", "lane", "route", "error"})
-"""Names that say who and what a decision is about. They are always known, and they alone decide whether a
-rule can apply: a rule for another customer asks nothing of this one."""
 
 
 class NoPlan:
@@ -185,8 +181,3 @@ def _compare(test: Linear, value_of: Callable[[Read], object]) -> bool | None:
     if test.op == "<=":
         return total <= test.bound
     return total > test.bound if test.op == ">" else total >= test.bound
-
-
-def exact(value: object) -> Fraction:
-    """A number fact is a float whose `repr` is what the caller meant; everything else is a whole number."""
-    return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))  # type: ignore[call-overload]

@@ -1,0 +1,252 @@
+"""The same meaning as the reference, specialised: one generated function per combination of names.
+
+What is fixed for a decision (outcome, plan, lane, route, the customer where a rule names
+one) chooses the function; rules that cannot apply are not in it, conditions on those names
+are folded away, what is read is read once. Everything that a function leaves out (unknown
+values, a shrinking cap, a denial with all its reasons) it hands to another evaluator,
+made for the rules that can apply.
+
+Functions are kept in a bounded cache. Making one costs as much as some hundred decisions of
+the reference, so a combination gets one when it is asked for again, and takes another's
+place only when it is asked for often. Looking one up is a plain dictionary read: no lock
+and no write.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+from cachetools import FIFOCache
+
+from policy_engine.evaluation.compiler import admission, attempts, failures, settlement
+from policy_engine.evaluation.compiler.conditions import NotCompiled
+from policy_engine.evaluation.compiler.index import RuleIndex, Who
+from policy_engine.evaluation.decision import (
+    AdmitDecision,
+    AttemptDecision,
+    Digests,
+    FailureDecision,
+    ProgressDecision,
+    SettleDecision,
+)
+from policy_engine.evaluation.evaluator import Bound, Evaluator
+from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, ProgressFacts, SettleFacts
+from policy_engine.language.checked import CheckedPolicy
+
+CACHE_SIZE = 4096
+"""Functions kept per policy and decision point; one takes some 10 kB."""
+
+ASKED_AGAIN = 2
+ASKED_OFTEN = 64
+"""How often a combination is asked for before its function is made: while there is room, and when there is none."""
+
+Function = Callable[[Any], Any]
+Key = tuple[str | None, ...]
+
+
+class _Functions(FIFOCache[Key, Function]):
+    """A bounded cache whose content is also a plain dictionary, `ready`: what decisions look up."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.ready: dict[Key, Function] = {}
+        self._asked: dict[Key, int] = {}
+
+    def is_worth_making(self, key: Key) -> bool:
+        """Count one more request for what is not there; whether there were enough of them."""
+        asked = self._asked.get(key, 0) + 1
+        if asked >= (ASKED_AGAIN if self.currsize < self.maxsize else ASKED_OFTEN):
+            self._asked.pop(key, None)
+            return True
+        if len(self._asked) >= 16 * self.maxsize:
+            self._asked.clear()
+        self._asked[key] = asked
+        return False
+
+    def __setitem__(self, key: Key, value: Function) -> None:
+        super().__setitem__(key, value)
+        self.ready[key] = value
+
+    def popitem(self) -> tuple[Key, Function]:
+        key, value = super().popitem()
+        self.ready.pop(key, None)
+        return key, value
+
+
+class CompiledEvaluator:
+    """Implements `Evaluator`. What it leaves out is answered by `fallback`, made for the rules that can apply.
+
+    `cache_size` bounds the functions kept per decision point.
+    """
+
+    def __init__(
+        self,
+        policy: CheckedPolicy,
+        digests: Digests,
+        fallback: Callable[[CheckedPolicy, Digests], Evaluator],
+        *,
+        cache_size: int = CACHE_SIZE,
+    ) -> None:
+        self._policy = policy
+        self._fallback = fallback
+        self._digests = digests
+        self._index = RuleIndex(policy)
+        self._customers = self._index.customers
+        self._lock = Lock()
+        self._admit, self._attempt, self._progress, self._failure = (_Functions(cache_size) for _ in range(4))
+        self._settle = _Functions(cache_size)
+        # The dictionaries that decisions read, each one attribute away.
+        self._admits, self._attempts = self._admit.ready, self._attempt.ready
+        self._progresses, self._failures = self._progress.ready, self._failure.ready
+        self._settles = self._settle.ready
+
+    # ------------------------------------------------------------ decisions
+
+    def admit(self, facts: AdmitFacts) -> AdmitDecision:
+        """May this execution start? Raises `FactError` for a required fact that was not given."""
+        customer = facts.customer
+        key = (facts.outcome, facts.plan, facts.lane, customer if customer in self._customers else None)
+        made = self._admits.get(key)
+        decision: AdmitDecision = (self._make_admit(key) if made is None else made)(facts)
+        return decision
+
+    def attempt(self, facts: AttemptFacts) -> AttemptDecision:
+        """May this attempt be made, and with how much? Raises `FactError` as `admit` does."""
+        customer = facts.customer
+        key = (facts.outcome, facts.plan, facts.lane, facts.route, customer if customer in self._customers else None)
+        made = self._attempts.get(key)
+        decision: AttemptDecision = (self._make_attempt(key) if made is None else made)(facts)
+        return decision
+
+    def progress(self, facts: ProgressFacts) -> ProgressDecision:
+        """May this attempt go on? Raises `FactError` as `admit` does."""
+        customer = facts.customer
+        key = (facts.outcome, facts.plan, facts.lane, facts.route, customer if customer in self._customers else None)
+        made = self._progresses.get(key)
+        decision: ProgressDecision = (self._make_progress(key) if made is None else made)(facts)
+        return decision
+
+    def failure(self, facts: FailureFacts) -> FailureDecision:
+        """Where does the step go now? Raises `FactError` as `admit` does."""
+        customer = facts.customer
+        key = (
+            facts.outcome,
+            facts.plan,
+            facts.lane,
+            facts.route,
+            facts.error,
+            customer if customer in self._customers else None,
+        )
+        made = self._failures.get(key)
+        decision: FailureDecision = (self._make_failure(key) if made is None else made)(facts)
+        return decision
+
+    def settle(self, facts: SettleFacts) -> SettleDecision:
+        """What becomes of the promised unit?"""
+        made = self._settles.get((facts.outcome,))
+        decision: SettleDecision = (self._make_settle(facts.outcome) if made is None else made)(facts)
+        return decision
+
+    # ------------------------------------------------------------ bounds, from the narrowed reference
+
+    def admission_bounds(self, facts: AdmitFacts, lane: str, price_nanos: int) -> tuple[Bound, ...]:
+        """The limits that an admission into this lane leans on."""
+        who = self._who(facts.outcome, facts.plan, facts.customer)
+        return self._reference(who, (lane,)).admission_bounds(facts, lane, price_nanos)
+
+    def attempt_bounds(self, facts: AttemptFacts, estimate_nanos: int | None) -> tuple[Bound, ...]:
+        """The ceilings that an attempt leans on, those without a counter left out."""
+        who = self._who(facts.outcome, facts.plan, facts.customer, facts.lane, facts.route)
+        return self._reference(who, (facts.lane,)).attempt_bounds(facts, estimate_nanos)
+
+    def handoff_bounds(self, facts: FailureFacts, route: str) -> tuple[Bound, ...]:
+        """The limits that a handoff leans on."""
+        who = self._who(facts.outcome, facts.plan, facts.customer, facts.lane)
+        return self._reference(who, (facts.lane,)).handoff_bounds(facts, route)
+
+    # ------------------------------------------------------------ making functions
+
+    def _who(
+        self, outcome: str, plan: str | None, customer: str | None, lane: str | None = None, route: str | None = None
+    ) -> Who:
+        workflow = self._policy.outcomes[outcome].workflow
+        return Who(customer, plan, outcome, workflow, lane, route)
+
+    def _reference(self, who: Who, lanes: tuple[str, ...]) -> Evaluator:
+        return self._fallback(self._index.narrowed(who, lanes), self._digests)
+
+    def _make_admit(self, key: Key) -> Function:
+        outcome, plan, lane, customer = key
+        assert outcome is not None  # noqa: S101 - facts have an outcome
+        listed = self._policy.outcomes[outcome].lanes
+        lanes = listed if lane is None else (lane,)
+        who = self._who(outcome, plan, customer)
+        reference = self._reference(who, lanes)
+
+        def make() -> Function:
+            if not set(lanes) <= set(listed):
+                raise NotCompiled("lane_not_listed")
+            narrowed = self._index.narrowed(who, lanes)
+            return admission.admit(narrowed, self._digests, who, lanes, reference.admit)
+
+        return self._keep(self._admit, key, make, reference.admit)
+
+    def _make_attempt(self, key: Key) -> Function:
+        who, reference = self._attempt_parts(key)
+
+        def make() -> Function:
+            narrowed = self._index.narrowed(who, (str(who.lane),))
+            if narrowed.routes[str(who.route)].kind == "handoff":
+                raise NotCompiled("handoff")
+            return attempts.attempt(narrowed, self._digests, who, reference.attempt)
+
+        return self._keep(self._attempt, key, make, reference.attempt)
+
+    def _make_progress(self, key: Key) -> Function:
+        who, reference = self._attempt_parts(key)
+
+        def make() -> Function:
+            narrowed = self._index.narrowed(who, (str(who.lane),))
+            return attempts.progress(narrowed, self._digests, who, reference.progress)
+
+        return self._keep(self._progress, key, make, reference.progress)
+
+    def _attempt_parts(self, key: Key) -> tuple[Who, Evaluator]:
+        outcome, plan, lane, route, customer = key
+        assert outcome is not None  # noqa: S101 - facts have an outcome
+        assert lane is not None  # noqa: S101 - and a lane
+        who = self._who(outcome, plan, customer, lane, route)
+        return who, self._reference(who, (lane,))
+
+    def _make_failure(self, key: Key) -> Function:
+        outcome, plan, lane, route, error, customer = key
+        assert outcome is not None  # noqa: S101 - facts have an outcome
+        assert lane is not None  # noqa: S101 - a lane
+        assert error is not None  # noqa: S101 - and an error
+        who = self._who(outcome, plan, customer, lane, route)
+        reference = self._reference(who, (lane,))
+
+        def make() -> Function:
+            narrowed = self._index.narrowed(who, (lane,))
+            return failures.failure(narrowed, self._digests, who, error, reference.failure)
+
+        return self._keep(self._failure, key, make, reference.failure)
+
+    def _make_settle(self, outcome: str) -> Function:
+        made = settlement.settle(self._policy, self._digests, outcome)
+        with self._lock:
+            self._settle[outcome,] = made
+        return made
+
+    def _keep(self, cache: _Functions, key: Key, make: Callable[[], Function], slow: Function) -> Function:
+        """Make a function and keep it; where there is nothing to compile, the reference is kept in its place."""
+        with self._lock:
+            if not cache.is_worth_making(key):
+                return slow
+        try:
+            made = make()
+        except NotCompiled:
+            made = slow
+        with self._lock:
+            cache[key] = made
+        return made

@@ -1,0 +1,349 @@
+"""`attempt` and `progress` as generated functions, free or bound to one execution.
+
+A free function takes the facts record. A bound one is made by a function that takes what is
+fixed for an execution (its facts, its price) and returns a function of the rest.
+"""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter, applied
+from policy_engine.evaluation.compiler.conditions import Reader, identity
+from policy_engine.evaluation.compiler.index import Who
+from policy_engine.evaluation.compiler.quoting import (
+    Namespace,
+    branch,
+    constant,
+    either,
+    expression,
+    function,
+    load,
+    name,
+    row,
+    statements,
+)
+from policy_engine.evaluation.decision import AttemptDecision, Digests, Head, ProgressDecision
+from policy_engine.evaluation.facts import MISSING
+from policy_engine.language.checked import CeilingRule, CheckedPolicy, Route
+from policy_engine.language.units import PICOS_PER_NANO
+from policy_engine.language.vocabulary import Point
+
+OPTIONAL = frozenset({"input_tokens", "estimate"})
+
+ATTEMPT_ARGUMENTS = (
+    "meters",
+    "input_tokens",
+    "max_output_tokens",
+    "min_output_tokens",
+    "estimate_nanos",
+    "attempt",
+    "failures",
+    "elapsed_micros",
+    "step_elapsed_micros",
+)
+"""What a bound `attempt` is asked with; a bound `progress` takes `PROGRESS_ARGUMENTS`."""
+
+PROGRESS_ARGUMENTS = (
+    "meters",
+    "input_tokens",
+    "output_tokens",
+    "output_cap",
+    "estimate_nanos",
+    "attempt",
+    "failures",
+    "elapsed_micros",
+    "step_elapsed_micros",
+    "attempt_elapsed_micros",
+)
+
+
+TIMES = {"outcome": "elapsed_micros", "step": "step_elapsed_micros", "attempt": "attempt_elapsed_micros"}
+"""Scope → what has passed since it began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a function reaches its facts: as attributes of a record, or as arguments."""
+
+    bound: bool
+    arguments: tuple[str, ...]
+
+    def field(self, known: str) -> ast.expr:
+        return name(known) if self.bound and known in self.arguments else ast.Attribute(name("f"), known, ast.Load())
+
+    def slow(self) -> list[ast.stmt]:
+        """Leave this decision to the reference."""
+        if not self.bound:
+            return statements("return slow(f)")
+        return [ast.Return(ast.Call(name("slow"), [name(argument) for argument in self.arguments], []))]
+
+
+class _Writer:
+    """One function under construction."""
+
+    def __init__(
+        self, policy: CheckedPolicy, digests: Digests, who: Who, point: Point, shape: Shape, slow: Callable[..., Any]
+    ) -> None:
+        assert who.lane is not None  # noqa: S101 - an attempt has a lane and a route
+        assert who.route is not None  # noqa: S101 - as above
+        self.policy = policy
+        self.digests = digests
+        self.shape = shape
+        self.route: Route = policy.routes[who.route]
+        self.namespace = Namespace(slow=slow, MISSING=MISSING)
+        fixed = identity(who)
+        blocks = (*policy.around(who.outcome, who.plan), policy.lanes[who.lane].rules, self.route.rules)
+        ceilings = sorted(
+            (rule for rules in blocks for rule in rules.ceilings if point in rule.points),
+            key=lambda rule: rule.span.order,
+        )
+        self.enforced = applied([rule for rule in ceilings if not rule.shadow], fixed)
+        self.shadowed = applied([rule for rule in ceilings if rule.shadow], fixed)
+        step = shape.field("step") if not shape.bound else name("step")
+        fields = {
+            "price": shape.field("price_nanos") if not shape.bound else name("price"),
+            "step": step,
+            "attempt": shape.field("attempt"),
+            "failures": shape.field("failures"),
+            "elapsed": shape.field("elapsed_micros"),
+            "input_tokens": shape.field("input_tokens"),
+            "estimate": name("asked") if point is Point.ATTEMPT else shape.field("estimate_nanos"),
+        }
+        self.reader = Reader(
+            namespace=self.namespace,
+            numbers={fact: number for number, fact in enumerate(policy.facts)},
+            fields=fields,
+            optional=OPTIONAL if point is Point.PROGRESS else OPTIONAL - {"estimate"},
+            give_up=shape.slow,
+            give_up_early=(lambda: statements("return None")) if shape.bound else shape.slow,
+        )
+        times: dict[str, ast.expr | None] = {"attempt": None}
+        timed = {c.rule.scope.execution for c in self.enforced + self.shadowed if c.rule.quantity == "elapsed"}
+        for scope, known in TIMES.items():
+            if scope in timed and (scope != "attempt" or point is Point.PROGRESS):
+                times[scope] = self.local(known)
+        self.ceilings = CeilingWriter(self.reader, self.namespace, fields["price"], times)
+
+    def local(self, known: str) -> ast.expr:
+        """A field in a local of its own, because it is read more than once."""
+        if self.shape.bound:
+            return name(known)
+        self.reader.body += statements("LOCAL = VALUE".replace("LOCAL", known), VALUE=self.shape.field(known))
+        return name(known)
+
+    def head(self, effect: str, reason: str | None = None) -> ast.expr:
+        return self.namespace.bind(Head(effect, reason, self.policy.currency, self.digests))
+
+    def needs_read(self) -> bool:
+        return any(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read"
+            for statement in self.reader.body
+            for node in ast.walk(statement)
+        )
+
+    def finish(self, title: str, body: list[ast.stmt], label: str) -> Callable[..., Any]:
+        reader = self.reader
+        opening = statements("read = M.get", M=self.shape.field("meters")) if self.needs_read() else []
+        if not self.shape.bound:
+            given = statements("given = f.given") if reader.prelude else []
+            made: Callable[..., Any] = load(
+                function(title, ["f"], [*given, *reader.prelude, *opening, *reader.body, *body]), self.namespace, label
+            )
+            return made
+        inner = function(title, list(self.shape.arguments), [*opening, *reader.body, *body])
+        outer = function("bind", ["given", "price", "step", "slow"], [*reader.prelude, inner, ast.Return(name(title))])
+        bound: Callable[..., Any] = load(outer, self.namespace, label)
+        return bound
+
+
+def attempt(
+    policy: CheckedPolicy, digests: Digests, who: Who, slow: Callable[..., Any], *, bound: bool = False
+) -> Callable[..., Any]:
+    """The attempt function of one (outcome, plan, lane, route, customer); `slow` answers what it leaves out."""
+    writer = _Writer(policy, digests, who, Point.ATTEMPT, Shape(bound, ATTEMPT_ARGUMENTS), slow)
+    shape, reader, ceilings = writer.shape, writer.reader, writer.ceilings
+    asked, tokens = name("asked"), name("tokens")
+    reader.body += _amounts(writer)
+
+    crossing = [ceilings.crossed(ceiling, asked, tokens) for ceiling in writer.enforced]
+    alerts = [test for ceiling in writer.enforced for test in ceilings.alerts(ceiling, asked, tokens)]
+    timed = [ceiling for ceiling in writer.enforced if ceiling.rule.quantity == "elapsed"]
+    verdicts = ceilings.verdicts(writer.shadowed, asked, tokens)
+
+    body: list[ast.stmt] = []
+    if crossing:
+        body.append(branch(either(crossing), _refusal(writer, asked, tokens, verdicts)))
+    if alerts:
+        body.append(branch(either(alerts), shape.slow()))  # once in a window
+    deadline: ast.expr = constant(None)
+    lines: ast.expr = row([])
+    if len(timed) == 1 and timed[0].condition is None:
+        rule = timed[0].rule
+        deadline = expression("L - U", L=ceilings.limit(rule), U=ceilings.used(rule))
+        lines = row([ceilings.line(rule, "decides", asked, tokens)])
+    elif timed:
+        body += _tightest_time(timed, ceilings)
+        deadline, lines = name("deadline"), name("lines")
+    body.append(
+        ast.Return(
+            expression(
+                "DECISION(HEAD, LINES, (), asked, tokens, CAP, DEADLINE)",
+                DECISION=writer.namespace.bind(AttemptDecision),
+                HEAD=writer.head("go"),
+                LINES=_joined(lines, verdicts),
+                CAP=name("max_output_tokens"),
+                DEADLINE=deadline,
+            )
+        )
+    )
+    return writer.finish("attempt", body, f"attempt {who.outcome}")
+
+
+def progress(
+    policy: CheckedPolicy, digests: Digests, who: Who, slow: Callable[..., Any], *, bound: bool = False
+) -> Callable[..., Any]:
+    """The progress function of one (outcome, plan, lane, route, customer)."""
+    writer = _Writer(policy, digests, who, Point.PROGRESS, Shape(bound, PROGRESS_ARGUMENTS), slow)
+    shape, reader, ceilings = writer.shape, writer.reader, writer.ceilings
+    asked, tokens = name("asked"), name("tokens")
+    reader.body += _streamed(writer)
+    stopping = [
+        expression("C is not None and O > C", C=writer.local("output_cap"), O=name("output_tokens")),
+        *(ceilings.crossed(ceiling, asked, tokens) for ceiling in writer.enforced),
+    ]
+    verdicts = ceilings.verdicts(writer.shadowed, asked, tokens)
+    body: list[ast.stmt] = [branch(either(stopping), shape.slow())]  # once in a stream
+    if verdicts is None:
+        always = ProgressDecision(Head("go", None, policy.currency, digests))
+        body.append(ast.Return(writer.namespace.bind(always)))
+    else:
+        decision = expression(
+            "DECISION(HEAD, LINES)",
+            DECISION=writer.namespace.bind(ProgressDecision),
+            HEAD=writer.head("go"),
+            LINES=verdicts,
+        )
+        body.append(ast.Return(decision))
+    return writer.finish("progress", body, f"progress {who.outcome}")
+
+
+# ---------------------------------------------------------------- amounts
+
+
+def _amounts(writer: _Writer) -> list[ast.stmt]:
+    """`asked` and `tokens` of the worst case; what cannot be known goes to the reference."""
+    route, shape = writer.route, writer.shape
+    holes = {
+        "SENT": writer.local("input_tokens"),
+        "CAP": writer.local("max_output_tokens"),
+        "STATED": writer.local("estimate_nanos"),
+    }
+    unknown = [branch(expression("SENT is None or CAP is None", **holes), shape.slow())]
+    if route.kind == "tool":
+        unknown = []
+        tokens = statements("tokens = 0 if SENT is None or CAP is None else SENT + CAP", **holes)
+    else:
+        tokens = statements("tokens = SENT + CAP", **holes)
+    if route.cost_nanos is not None:
+        asked = statements("asked = COST if STATED is None else STATED", COST=constant(route.cost_nanos), **holes)
+    elif route.rates is not None:
+        asked = statements(
+            "asked = -(-(IN * SENT + OUT * CAP) // SCALE) if STATED is None else STATED",
+            IN=constant(route.rates.input_picos),
+            OUT=constant(route.rates.output_picos),
+            SCALE=constant(PICOS_PER_NANO),
+            **holes,
+        )
+    else:
+        asked = [branch(expression("STATED is None", **holes), shape.slow()), *statements("asked = STATED", **holes)]
+    return [*unknown, *tokens, *asked]
+
+
+def _streamed(writer: _Writer) -> list[ast.stmt]:
+    """`asked` and `tokens` of what was streamed so far."""
+    route, shape = writer.route, writer.shape
+    holes = {
+        "SENT": writer.local("input_tokens"),
+        "OUT": writer.local("output_tokens"),
+        "STATED": shape.field("estimate_nanos"),
+    }
+    unknown = [branch(expression("SENT is None", **holes), shape.slow())]
+    if route.kind == "tool":
+        unknown = []
+        tokens = statements("tokens = 0 if SENT is None else SENT + OUT", **holes)
+    else:
+        tokens = statements("tokens = SENT + OUT", **holes)
+    if route.cost_nanos is not None:
+        asked = statements("asked = COST", COST=constant(route.cost_nanos))
+    elif route.rates is not None:
+        asked = statements(
+            "asked = -(-(R * SENT + S * OUT) // SCALE)",
+            R=constant(route.rates.input_picos),
+            S=constant(route.rates.output_picos),
+            SCALE=constant(PICOS_PER_NANO),
+            **holes,
+        )
+    else:
+        asked = [branch(expression("STATED is None", **holes), shape.slow()), *statements("asked = STATED", **holes)]
+    return [*unknown, *tokens, *asked]
+
+
+# ---------------------------------------------------------------- refusals and deadlines
+
+
+def _refusal(writer: _Writer, asked: ast.expr, tokens: ast.expr, verdicts: ast.expr | None) -> list[ast.stmt]:
+    """Something does not fit: where the cap may shrink the reference works it out, else every crossed rule is named."""
+    shape, ceilings = writer.shape, writer.ceilings
+    body: list[ast.stmt] = [
+        branch(expression("LEAST is not None", LEAST=shape.field("min_output_tokens")), shape.slow())
+    ]
+    body += statements("lines = []")
+    for ceiling in writer.enforced:
+        add = statements("lines.append(LINE)", LINE=ceilings.line(ceiling.rule, "decides", asked, tokens))
+        body.append(branch(ceilings.crossed(ceiling, asked, tokens), add))
+    decision = expression(
+        "DECISION(HEAD, LINES)",
+        DECISION=writer.namespace.bind(AttemptDecision),
+        HEAD=writer.head("refuse", "over_ceiling"),
+        LINES=_joined(expression("(*lines,)"), verdicts),
+    )
+    return [*body, ast.Return(decision)]
+
+
+def _tightest_time(timed: list[Applied], ceilings: CeilingWriter) -> list[ast.stmt]:
+    """`deadline` and `lines` of several time ceilings, or of some that apply to some."""
+    nothing = name("None")
+    body = statements("deadline = None\nlines = ()")
+    for ceiling in timed:
+        rule: CeilingRule = ceiling.rule
+        left = expression("L - U", L=ceilings.limit(rule), U=ceilings.used(rule))
+        line = ceilings.line(rule, "decides", nothing, nothing)
+        choose = statements("left = LEFT", LEFT=left)
+        choose += statements(
+            "if deadline is None or left < deadline:\n"
+            "    deadline = left\n"
+            "    lines = (LINE,)\n"
+            "elif left == deadline:\n"
+            "    lines += (LINE,)",
+            LINE=line,
+        )
+        if ceiling.condition is None:
+            body += choose
+        else:
+            body.append(branch(ceilings.condition(ceiling)[0], choose))
+    return body
+
+
+def _joined(lines: ast.expr, verdicts: ast.expr | None) -> ast.expr:
+    """Two tuples as one, without adding where one display does."""
+    if verdicts is None:
+        return lines
+    if (
+        isinstance(lines, ast.Tuple)
+        and isinstance(verdicts, ast.Tuple)
+        and all(not isinstance(item, ast.Starred) for item in lines.elts)
+    ):
+        return row([*lines.elts, *verdicts.elts])
+    return ast.BinOp(lines, ast.Add(), verdicts)

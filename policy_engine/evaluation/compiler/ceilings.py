@@ -1,0 +1,140 @@
+"""Ceilings → expressions: what is used, what the limit is, when it is crossed, the line a decision shows."""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from policy_engine.evaluation.compiler.conditions import Reader, fold
+from policy_engine.evaluation.compiler.quoting import Namespace, both, constant, expression, name, row
+from policy_engine.evaluation.decision import Part
+from policy_engine.evaluation.terms import UNITS
+from policy_engine.language.checked import CeilingRule, Test
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A ceiling that may apply: its condition with all that is fixed folded away (None: it applies)."""
+
+    rule: CeilingRule
+    condition: Test | None
+
+
+def applied(rules: list[CeilingRule], who: Mapping[str, str | None]) -> list[Applied]:
+    """The ceilings that can apply, in their order."""
+    found = []
+    for rule in rules:
+        folded = True if rule.condition is None else fold(rule.condition, who)
+        if folded is not False:
+            found.append(Applied(rule, None if folded is True else folded))
+    return found
+
+
+class CeilingWriter:
+    """Writes what ceilings ask of one decision. Amounts are expressions: `asked` and `tokens`."""
+
+    def __init__(
+        self, reader: Reader, namespace: Namespace, price: ast.expr, times: Mapping[str, ast.expr | None]
+    ) -> None:
+        self._reader = reader
+        self._namespace = namespace
+        self._price = price
+        self._times = times  # scope → time since its start; None where it has just begun
+        self._limits: dict[object, str] = {}
+
+    def condition(self, ceiling: Applied) -> list[ast.expr]:
+        """The test under which it applies; nothing for one that always does."""
+        return [] if ceiling.condition is None else [self._reader.test(ceiling.condition)]
+
+    def limit(self, rule: CeilingRule) -> ast.expr:
+        """The limit: a constant, or a share of the price, worked out once."""
+        if rule.percent_of_price is None:
+            return constant(rule.limit)
+        share = rule.percent_of_price
+        if share not in self._limits:
+            local = self._limits[share] = f"l{len(self._limits)}"
+            value = expression(
+                "PRICE * N // D",
+                PRICE=self._price,
+                N=constant(share.numerator),
+                D=constant(share.denominator * 100),
+            )
+            self._reader.prelude.append(ast.Assign([ast.Name(local, ast.Store())], value))
+        return name(self._limits[share])
+
+    def used(self, rule: CeilingRule) -> ast.expr:
+        """Incurred plus reserved, or the time that has passed."""
+        if rule.quantity == "elapsed":
+            return self._times[rule.scope.execution or ""] or constant(0)
+        if rule.scope.execution == "attempt":
+            return constant(0)
+        return self._reader.used(rule.meter)
+
+    def asked(self, rule: CeilingRule, asked: ast.expr, tokens: ast.expr) -> ast.expr:
+        by_quantity: dict[str, ast.expr] = {"spent": asked, "tokens": tokens, "attempts": constant(1)}
+        return by_quantity.get(rule.quantity, constant(None))
+
+    def crossed(self, ceiling: Applied, asked: ast.expr, tokens: ast.expr, *, conditional: bool = True) -> ast.expr:
+        """Whether it applies and what is asked does not fit."""
+        rule = ceiling.rule
+        used, limit = self.used(rule), self.limit(rule)
+        if rule.quantity == "elapsed":
+            over = expression("U >= L", U=used, L=limit)
+        elif rule.scope.execution == "attempt":
+            over = expression("A > L", A=self.asked(rule, asked, tokens), L=limit)
+        else:
+            over = expression("U + A > L", U=used, A=self.asked(rule, asked, tokens), L=limit)
+        return both([*(self.condition(ceiling) if conditional else []), over])
+
+    def line(self, rule: CeilingRule, role: str, asked: ast.expr, tokens: ast.expr) -> ast.expr:
+        """What a decision shows of it."""
+        part = self._namespace.bind(Part(rule.ref, UNITS[rule.quantity], role))
+        return row([part, self.limit(rule), self.used(rule), self.asked(rule, asked, tokens)])
+
+    def verdict(self, ceiling: Applied, asked: ast.expr, tokens: ast.expr) -> ast.expr:
+        """A shadow ceiling's line: it would refuse, or it passes."""
+        return expression(
+            "REFUSES if CROSSED else PASSES",
+            CROSSED=self.crossed(ceiling, asked, tokens, conditional=False),
+            REFUSES=self.line(ceiling.rule, "refuses", asked, tokens),
+            PASSES=self.line(ceiling.rule, "passes", asked, tokens),
+        )
+
+    def verdicts(self, shadows: list[Applied], asked: ast.expr, tokens: ast.expr) -> ast.expr | None:
+        """The lines of all shadow ceilings that apply, as one tuple; None without any."""
+        whole: ast.expr | None = None
+        always: list[ast.expr] = []
+        for ceiling in shadows:
+            said = self.verdict(ceiling, asked, tokens)
+            if ceiling.condition is None:
+                always.append(said)
+                continue
+            sometimes = expression("(V,) if C else ()", V=said, C=self._reader.test(ceiling.condition))
+            head = row(always)
+            always = []
+            joined = head if whole is None else ast.BinOp(whole, ast.Add(), head)
+            whole = ast.BinOp(joined, ast.Add(), sometimes)
+        if always or whole is None:
+            tail = row(always)
+            whole = tail if whole is None else ast.BinOp(whole, ast.Add(), tail)
+        return whole if shadows else None
+
+    def alerts(self, ceiling: Applied, asked: ast.expr, tokens: ast.expr) -> list[ast.expr]:
+        """Tests that this decision is the first to reach a threshold."""
+        rule = ceiling.rule
+        if rule.quantity == "elapsed":
+            return []
+        found = []
+        for percent in rule.alerts:
+            if rule.percent_of_price is None and rule.limit is not None:
+                threshold: ast.expr = constant(ceil(rule.limit * percent / 100))
+            else:
+                threshold = expression(
+                    "-(-L * N // D)",
+                    L=self.limit(rule),
+                    N=constant(percent.numerator),
+                    D=constant(percent.denominator * 100),
+                )
+            crossing = expression("U < T <= U + A", U=self.used(rule), T=threshold, A=self.asked(rule, asked, tokens))
+            found.append(both([*self.condition(ceiling), crossing]))
+        return found

@@ -1,0 +1,255 @@
+"""Conditions → expressions: what is fixed is folded away, what is read is read once.
+
+Generated code answers the case in which everything is known. A value that is not known (or
+not given) sends the decision to the reference, which resolves it rule by rule.
+"""
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
+
+from policy_engine.evaluation.compiler.index import Who
+from policy_engine.evaluation.compiler.quoting import (
+    Namespace,
+    both,
+    branch,
+    constant,
+    either,
+    expression,
+    name,
+    row,
+)
+from policy_engine.evaluation.facts import slot_name
+from policy_engine.evaluation.terms import IDENTITY, exact
+from policy_engine.language.checked import (
+    ATTEMPTS,
+    SPENT,
+    AllOf,
+    AnyOf,
+    Atom,
+    Inverse,
+    Linear,
+    Member,
+    Meter,
+    Read,
+    Test,
+    Truth,
+)
+from policy_engine.language.vocabulary import Unit
+
+FLOATS = (Unit.NUMBER, Unit.PERCENT)
+
+
+def fold(test: Test, who: Mapping[str, str | None]) -> Test | bool:
+    """The condition with what is known of `who` decided: a shorter condition, or its value.
+
+    A name that `who` has no entry for stays; an entry of None is a name without a value, in no list.
+    """
+    if isinstance(test, AllOf | AnyOf):
+        decisive = isinstance(test, AnyOf)
+        parts = [fold(part, who) for part in test.parts]
+        if decisive in parts:
+            return decisive
+        open_parts = tuple(part for part in parts if not isinstance(part, bool))
+        if not open_parts:
+            return not decisive
+        return open_parts[0] if len(open_parts) == 1 else type(test)(open_parts)
+    if isinstance(test, Inverse):
+        part = fold(test.part, who)
+        return not part if isinstance(part, bool) else Inverse(part)
+    if isinstance(test, Member) and not test.read.is_fact and test.read.name in IDENTITY and test.read.name in who:
+        return who[test.read.name] in test.values
+    return test
+
+
+def identity(who: Who, error: str | None = None) -> dict[str, str | None]:
+    """What is fixed for a decision, by name. A lane or route that is not settled yet is left open."""
+    known: dict[str, str | None] = {
+        "customer": who.customer,
+        "plan": who.plan,
+        "workflow": who.workflow,
+        "outcome": who.outcome,
+    }
+    known |= {key: value for key, value in (("lane", who.lane), ("route", who.route), ("error", error)) if value}
+    return known
+
+
+class NotCompiled(Exception):
+    """A condition that is left to the reference evaluator: it reads what this point does not know."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """Where generated code reads from, and what it has read already.
+
+    `fields` are the expressions of what a decision point knows, by built-in name. `give_up` is the
+    statement for a value that is not known. Facts are read in `prelude`, everything else in `body`: a
+    bound guard runs the first once and the second per decision.
+    """
+
+    namespace: Namespace
+    numbers: Mapping[str, int]  # of the declared facts, in the order of their slots
+    fields: Mapping[str, ast.expr]
+    optional: frozenset[str]
+    give_up: Callable[[], list[ast.stmt]]
+    give_up_early: Callable[[], list[ast.stmt]]
+    prelude: list[ast.stmt] = field(default_factory=list)
+    body: list[ast.stmt] = field(default_factory=list)
+    _locals: dict[object, str] = field(default_factory=dict)
+    _tests: dict[Test, str] = field(default_factory=dict)
+
+    def fact(self, fact: str) -> ast.expr:
+        """A declared fact, read and checked once."""
+        key = ("fact", fact)
+        if key not in self._locals:
+            local = self._locals[key] = f"g{len(self._locals)}"
+            read = ast.Attribute(name("given"), slot_name(self.numbers[fact]), ast.Load())
+            self.prelude.append(ast.Assign([ast.Name(local, ast.Store())], read))
+            self.prelude.append(branch(expression("V is None or V is MISSING", V=name(local)), self.give_up_early()))
+        return name(self._locals[key])
+
+    def builtin(self, built_in: str) -> ast.expr:
+        """A built-in name of this point."""
+        if built_in == "spent":
+            return self.settled(SPENT)
+        if built_in == "attempts":
+            return self.settled(ATTEMPTS)
+        if built_in not in self.fields:
+            raise NotCompiled(built_in)
+        key = ("built-in", built_in)
+        if key not in self._locals:
+            local = self._locals[key] = f"b{len(self._locals)}"
+            self.body.append(ast.Assign([ast.Name(local, ast.Store())], self.fields[built_in]))
+            if built_in in self.optional:
+                self.body.append(branch(expression("V is None", V=name(local)), self.give_up()))
+        return name(self._locals[key])
+
+    def reading(self, meter: Meter) -> str:
+        """The local that holds a counter's reading."""
+        key = ("reading", meter)
+        if key not in self._locals:
+            local = self._locals[key] = f"r{len(self._locals)}"
+            self.body.append(
+                ast.Assign([ast.Name(local, ast.Store())], expression("read(METER)", METER=self.namespace.bind(meter)))
+            )
+            self.body.append(branch(expression("V is None", V=name(local)), self.give_up()))
+        return self._locals[key]
+
+    def used(self, meter: Meter) -> ast.expr:
+        """Incurred plus reserved."""
+        key = ("used", meter)
+        if key not in self._locals:
+            reading = name(self.reading(meter))
+            local = self._locals[key] = f"u{len(self._locals)}"
+            value = expression("R.settled + R.reserved", R=reading)
+            self.body.append(ast.Assign([ast.Name(local, ast.Store())], value))
+        return name(self._locals[key])
+
+    def settled(self, meter: Meter) -> ast.expr:
+        return expression("R.settled", R=name(self.reading(meter)))
+
+    def value(self, read: Read) -> ast.expr:
+        """The value of a name, read once."""
+        if read.is_fact:
+            return self.fact(read.name)
+        if read.meter is not None:
+            return self.used(read.meter) if read.meter.quantity == "count" else self.settled(read.meter)
+        return self.builtin(read.name)
+
+    def test(self, test: Test) -> ast.expr:
+        """The truth of a condition, worked out once however many rules share it."""
+        if test not in self._tests:
+            value = self._expression(test)
+            local = f"c{len(self._tests)}"
+            self._tests[test] = local
+            assign = ast.Assign([ast.Name(local, ast.Store())], value)
+            if _reads_facts_alone(test):
+                self.prelude.append(assign)
+            else:
+                self.body.append(assign)
+        return name(self._tests[test])
+
+    # ------------------------------------------------------------ expressions
+
+    def _expression(self, test: Test) -> ast.expr:
+        if isinstance(test, AllOf):
+            return both([self._expression(part) for part in test.parts])
+        if isinstance(test, AnyOf):
+            return either([self._expression(part) for part in test.parts])
+        if isinstance(test, Inverse):
+            return ast.UnaryOp(ast.Not(), self._expression(test.part))
+        return self._atom(test)
+
+    def _atom(self, atom: Atom) -> ast.expr:
+        if isinstance(atom, Truth):
+            return expression("V is True", V=self.value(atom.read))
+        if isinstance(atom, Member):
+            value = self.value(atom.read)
+            if len(atom.values) == 1:
+                return expression("V == X", V=value, X=constant(atom.values[0]))
+            if len(atom.values) <= 4:
+                return expression("V in X", V=value, X=row(map(constant, atom.values)))
+            return expression("V in X", V=value, X=self.namespace.bind(frozenset(atom.values)))
+        return self._linear(atom)
+
+    def _linear(self, atom: Linear) -> ast.expr:
+        values = [self.value(read) for _, read in atom.terms]
+        if all(read.unit in FLOATS for _, read in atom.terms) and atom.unit in FLOATS:
+            return self._compare_numbers(atom, values)
+        scale = lcm(atom.bound.denominator, *(coefficient.denominator for coefficient, _ in atom.terms))
+        terms = []
+        for (coefficient, _), value in zip(atom.terms, values, strict=True):
+            factor = int(coefficient * scale)
+            terms.append(value if factor == 1 else expression("V * F", V=value, F=constant(factor)))
+        total = terms[0]
+        for term in terms[1:]:
+            total = ast.BinOp(total, ast.Add(), term)
+        return _comparison(total, atom.op, constant(int(atom.bound * scale)))
+
+    def _compare_numbers(self, atom: Linear, values: list[ast.expr]) -> ast.expr:
+        """Numbers are floats that stand for their decimal spelling. One of them compares as it is with a constant that
+        is such a float too; anything more is worked out exactly.
+        """
+        (coefficient, _), *more = atom.terms
+        limit = atom.bound / coefficient
+        if not more and coefficient > 0 and Fraction(repr(float(limit))) == limit:
+            return _comparison(values[0], atom.op, constant(float(limit)))
+        compare = _exact_comparison(atom)
+        return ast.Call(self.namespace.bind(compare), values, [])
+
+
+def _comparison(left: ast.expr, op: str, right: ast.expr) -> ast.expr:
+    operators: dict[str, ast.cmpop] = {"<": ast.Lt(), "<=": ast.LtE(), ">": ast.Gt(), ">=": ast.GtE(), "is": ast.Eq()}
+    return ast.Compare(left, [operators[op]], [right])
+
+
+def _exact_comparison(atom: Linear) -> Callable[..., bool]:
+    coefficients = [coefficient for coefficient, _ in atom.terms]
+    bound, op = atom.bound, atom.op
+
+    def compare(*values: float) -> bool:
+        total = sum(
+            (coefficient * exact(value) for coefficient, value in zip(coefficients, values, strict=True)), Fraction(0)
+        )
+        if op == "is":
+            return total == bound
+        if op == "<":
+            return total < bound
+        if op == "<=":
+            return total <= bound
+        return total > bound if op == ">" else total >= bound
+
+    return compare
+
+
+def _reads_facts_alone(test: Test) -> bool:
+    """Whether the condition is fixed once the declared facts are."""
+    if isinstance(test, AllOf | AnyOf):
+        return all(_reads_facts_alone(part) for part in test.parts)
+    if isinstance(test, Inverse):
+        return _reads_facts_alone(test.part)
+    if isinstance(test, Linear):
+        return all(read.is_fact for _, read in test.terms)
+    return test.read.is_fact

@@ -1,0 +1,277 @@
+"""`failure` as a generated function: one per (outcome, plan, lane, route, customer, error class)."""
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from policy_engine.evaluation.compiler.ceilings import applied
+from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, fold, identity
+from policy_engine.evaluation.compiler.index import Who
+from policy_engine.evaluation.compiler.quoting import (
+    Namespace,
+    both,
+    branch,
+    constant,
+    either,
+    expression,
+    function,
+    load,
+    name,
+    row,
+    statements,
+)
+from policy_engine.evaluation.decision import Digests, FailureDecision, Head, Part
+from policy_engine.evaluation.facts import MISSING
+from policy_engine.language.checked import SPENT, CheckedPolicy, FallbackRule, LimitRule, RetryRule, Test, reads
+from policy_engine.language.vocabulary import NEVER_RETRIED, Point
+
+Tested = tuple[Test | None, Any]
+"""A rule that can apply, with what is left of its condition."""
+
+
+def failure(
+    policy: CheckedPolicy, digests: Digests, who: Who, error: str, slow: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The failure function of one error class. Raises `NotCompiled` for what is left to the reference."""
+    return _Writer(policy, digests, who, error, slow).write()
+
+
+class _Writer:
+    def __init__(self, policy: CheckedPolicy, digests: Digests, who: Who, error: str, slow: Callable[..., Any]) -> None:
+        assert who.lane is not None  # noqa: S101 - a failure has a lane and a route
+        assert who.route is not None  # noqa: S101 - as above
+        self.policy, self.digests = policy, digests
+        self.route = who.route
+        self.path = policy.lanes[who.lane].path
+        self.error = error
+        self.fixed = identity(who, error)
+        around, lane = policy.around(who.outcome, who.plan), policy.lanes[who.lane].rules
+        self.blocks = (*around, lane)
+        retries = sorted(
+            (
+                r
+                for rules in (*self.blocks, policy.routes[who.route].rules)
+                for r in rules.retries
+                if error in r.classes
+            ),
+            key=lambda rule: rule.span.order,
+        )
+        file, workflow, outcome = around[:3]
+        fallbacks = [f for rules in (outcome, workflow, lane, file) for f in rules.fallbacks if error in f.classes]
+        self.retries = self.possible(retries)
+        self.fallbacks = self.possible(fallbacks)
+        self.namespace = Namespace(slow=slow, MISSING=MISSING)
+        self.reader = Reader(
+            namespace=self.namespace,
+            numbers={fact: number for number, fact in enumerate(policy.facts)},
+            fields={
+                "price": expression("f.price_nanos"),
+                "step": expression("f.step"),
+                "attempt": expression("f.attempt"),
+                "failures": expression("f.failures"),
+                "elapsed": expression("f.elapsed_micros"),
+                "input_tokens": expression("f.input_tokens"),
+            },
+            optional=frozenset({"input_tokens"}),
+            give_up=lambda: statements("return slow(f)"),
+            give_up_early=lambda: statements("return slow(f)"),
+        )
+
+    def possible(self, rules: list[Any]) -> list[Tested]:
+        found: list[Tested] = []
+        for rule in rules:
+            folded = True if rule.condition is None else fold(rule.condition, self.fixed)
+            if folded is not False:
+                found.append((None if folded is True else folded, rule))
+        return found
+
+    def write(self) -> Callable[..., Any]:
+        self._look_at_ceiling()
+        body = self._retry()
+        for condition, rule in self.fallbacks:
+            body += self._fallback(condition, rule)
+            if condition is None and rule.target == "stop":
+                break
+        else:
+            body.append(ast.Return(self._decision("stop", name("spent"))))
+        reader = self.reader
+        given = statements("given = f.given") if reader.prelude else []
+        opening = statements("read = f.meters.get\nvisited = f.visited\nretries = f.retries")
+        made: Callable[..., Any] = load(
+            function("failure", ["f"], [*given, *reader.prelude, *opening, *reader.body, *body]),
+            self.namespace,
+            f"failure {self.error}",
+        )
+        return made
+
+    # ------------------------------------------------------------ retries
+
+    def _retry(self) -> list[ast.stmt]:
+        """`spent`, the lines of rules without a retry left; and the retry, if one is left in all."""
+        if not self.retries:
+            return statements("spent = ()")
+        body: list[ast.stmt] = []
+        counts: list[ast.expr] = []
+        for number, (_, rule) in enumerate(self.retries):
+            made = expression("count(retries, CLASSES) if retries else 0", CLASSES=self.namespace.bind(rule.classes))
+            body.append(ast.Assign([ast.Name(f"n{number}", ast.Store())], made))
+            counts.append(name(f"n{number}"))
+        self.namespace.objects["count"] = _count
+        conditions = [None if c is None else self.reader.test(c) for c, _ in self.retries]
+        left = [
+            self._unless(condition, expression("N < C", N=count, C=constant(rule.count)))
+            for condition, count, (_, rule) in zip(conditions, counts, self.retries, strict=True)
+        ]
+        if self.error in NEVER_RETRIED:
+            permitted: ast.expr = constant(False)
+        elif None in conditions:
+            permitted = both(left)
+        else:
+            permitted = both([*left, either([c for c in conditions if c is not None])])
+        rows = [self._retry_line(rule, count) for count, (_, rule) in zip(counts, self.retries, strict=True)]
+        used = [
+            expression("(LINE,) if C else ()", LINE=line, C=condition) if condition is not None else row([line])
+            for condition, line in zip(conditions, rows, strict=True)
+        ]
+        delays = [
+            self._where(condition, self._delay(rule, count))
+            for condition, count, (_, rule) in zip(conditions, counts, self.retries, strict=True)
+        ]
+        delay = delays[0] if len(delays) == 1 else ast.Call(name("max"), delays, [])
+        again = self._decision("retry", _added(used), route=constant(self.route), delay=delay)
+        body.append(branch(permitted, [ast.Return(again)]))
+        exhausted = []
+        for condition, count, line, (_, rule) in zip(conditions, counts, rows, self.retries, strict=True):
+            over = expression("N >= C", N=count, C=constant(rule.count))
+            tests = [over] if condition is None else [condition, over]
+            exhausted.append(expression("(LINE,) if C else ()", LINE=line, C=both(tests)))
+        body += statements("spent = LINES", LINES=_added(exhausted))
+        return body
+
+    def _unless(self, condition: ast.expr | None, test: ast.expr) -> ast.expr:
+        return test if condition is None else either([ast.UnaryOp(ast.Not(), condition), test])
+
+    def _where(self, condition: ast.expr | None, value: ast.expr) -> ast.expr:
+        return value if condition is None else expression("V if C else 0", V=value, C=condition)
+
+    def _delay(self, rule: RetryRule, count: ast.expr) -> ast.expr:
+        if rule.longest_micros is None:
+            return constant(rule.first_micros)
+        return expression(
+            "min(LONGEST, FIRST << N)",
+            LONGEST=constant(rule.longest_micros),
+            FIRST=constant(rule.first_micros),
+            N=count,
+        )
+
+    def _retry_line(self, rule: RetryRule, count: ast.expr) -> ast.expr:
+        part = self.namespace.bind(Part(rule.ref, "count"))
+        return row([part, constant(rule.count), count, constant(1)])
+
+    # ------------------------------------------------------------ fallbacks
+
+    def _fallback(self, condition: Test | None, rule: FallbackRule) -> list[ast.stmt]:
+        part = row([row([self.namespace.bind(Part(rule.ref)), constant(None), constant(None), constant(None)])])
+        said = ast.BinOp(name("spent"), ast.Add(), part)
+        if rule.target == "next":
+            return self._next(condition, said)
+        ways = [] if condition is None else [self.reader.test(condition)]
+        if rule.target == "stop":
+            return self._go(ways, [ast.Return(self._decision("stop", said))])
+        ways.append(expression("R not in visited", R=constant(rule.target)))
+        return self._go(ways, self._arrive(rule.target, said))
+
+    def _next(self, condition: Test | None, said: ast.expr) -> list[ast.stmt]:
+        """The route behind the furthest one this step was sent to."""
+        path = self.path
+        tests = [] if condition is None else [self.reader.test(condition)]
+        here = path.index(self.route) + 1 if self.route in path else 0
+        alone = [*self._arrive(path[here], said)] if here < len(path) else []
+        elsewhere: list[ast.stmt] = []
+        for place, target in enumerate(path):
+            elsewhere += self._go([expression("at == I", I=constant(place))], self._arrive(target, said))
+        self.namespace.objects["furthest"] = _furthest
+        order = self.namespace.bind({route: place for place, route in enumerate(path)})
+        anywhere = [*statements("at = furthest(visited, ORDER) + 1", ORDER=order), *elsewhere]
+        only = expression("visited == HERE", HERE=self.namespace.bind((self.route,)))
+        inside: list[ast.stmt] = [branch(only, alone or [ast.Pass()], anywhere)]
+        return self._go(tests, inside)
+
+    def _arrive(self, target: str, said: ast.expr) -> list[ast.stmt]:
+        route = self.policy.routes[target]
+        if route.kind != "handoff":
+            return [ast.Return(self._decision("route", said, route=constant(target)))]
+        free = [self._left(limit) for limit in route.rules.limits if not limit.shadow]
+        return self._go(free, [ast.Return(self._decision("hand_off", said, route=constant(target)))])
+
+    def _left(self, limit: LimitRule) -> ast.expr:
+        if limit.condition is not None:
+            raise NotCompiled(limit.ref.name)
+        return expression("U < C", U=self.reader.used(limit.meter), C=constant(limit.count))
+
+    def _go(self, tests: list[ast.expr], body: list[ast.stmt]) -> list[ast.stmt]:
+        return [branch(both(tests), body)] if tests else body
+
+    def _look_at_ceiling(self) -> None:
+        """`ceiling` and `remaining`, where a fallback reads them."""
+        if not any(
+            read.name in ("ceiling", "remaining") for condition, _ in self.fallbacks for read in reads(condition)
+        ):
+            return
+        money = [
+            rule
+            for rules in self.blocks
+            for rule in rules.ceilings
+            if not rule.shadow and rule.quantity == "spent" and rule.scope.execution == "outcome"
+        ]
+        limits: list[ast.expr] = []
+        for ceiling in applied(money, self.fixed):
+            if ceiling.condition is not None or Point.ADMIT not in ceiling.rule.points:
+                raise NotCompiled(ceiling.rule.ref.name)
+            share = ceiling.rule.percent_of_price
+            limits.append(
+                constant(ceiling.rule.limit)
+                if share is None
+                else expression(
+                    "f.price_nanos * N // D", N=constant(share.numerator), D=constant(share.denominator * 100)
+                )
+            )
+        if not limits:
+            raise NotCompiled("ceiling")
+        tightest = limits[0] if len(limits) == 1 else ast.Call(name("min"), limits, [])
+        fields = dict(self.reader.fields)
+        self.reader.body += statements("tightest = T", T=tightest)
+        fields["ceiling"] = name("tightest")
+        if any(read.name == "remaining" for condition, _ in self.fallbacks for read in reads(condition)):
+            fields["remaining"] = expression("tightest - U", U=self.reader.used(SPENT))
+        self.reader.fields = fields
+
+    def _decision(
+        self, effect: str, lines: ast.expr, route: ast.expr | None = None, delay: ast.expr | None = None
+    ) -> ast.expr:
+        return expression(
+            "DECISION(HEAD, LINES, (), ROUTE, DELAY)",
+            DECISION=self.namespace.bind(FailureDecision),
+            HEAD=self.namespace.bind(Head(effect, None, self.policy.currency, self.digests)),
+            LINES=lines,
+            ROUTE=route or constant(None),
+            DELAY=delay or constant(None),
+        )
+
+
+def _added(tuples: list[ast.expr]) -> ast.expr:
+    """Tuples as one; displays without a condition become one display."""
+    if all(isinstance(item, ast.Tuple) for item in tuples):
+        return row([element for item in tuples if isinstance(item, ast.Tuple) for element in item.elts])
+    whole = tuples[0]
+    for item in tuples[1:]:
+        whole = ast.BinOp(whole, ast.Add(), item)
+    return whole
+
+
+def _count(retries: Mapping[str, int], classes: frozenset[str]) -> int:
+    return sum(made for error, made in retries.items() if error in classes)
+
+
+def _furthest(visited: tuple[str, ...], order: Mapping[str, int]) -> int:
+    return max((order[route] for route in visited if route in order), default=-1)

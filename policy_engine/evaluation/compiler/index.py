@@ -1,0 +1,163 @@
+"""Which rules can apply to whom: found by name, not by asking every rule.
+
+A rule whose condition demands `customer is "acme"` (or a plan, lane, route, …) can apply to
+nobody else. Large blocks keep such rules in dictionaries, so that a decision looks at the
+rules that can apply and not at all there are.
+"""
+
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from policy_engine.language.checked import (
+    AllOf,
+    AllowRule,
+    CeilingRule,
+    CheckedPolicy,
+    FallbackRule,
+    ForbidRule,
+    LimitRule,
+    Member,
+    RetryRule,
+    Rule,
+    Rules,
+    Test,
+    atoms,
+)
+
+SMALL = 24
+"""Blocks with fewer rules are looked at whole."""
+
+ANCHORS = ("customer", "plan", "workflow", "outcome", "lane", "route")
+
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who and what a decision is about, as far as it is known when rules are looked up."""
+
+    customer: str | None
+    plan: str | None
+    outcome: str
+    workflow: str
+    lane: str | None = None
+    route: str | None = None
+
+
+def anchor(test: Test | None) -> Member | None:
+    """The comparison without which a condition cannot hold, where it is about who or what; None if there is none."""
+    if isinstance(test, Member):
+        return test if not test.read.is_fact and test.read.name in ANCHORS else None
+    if isinstance(test, AllOf):
+        return next((found for part in test.parts if (found := anchor(part)) is not None), None)
+    return None
+
+
+class BlockIndex:
+    """The rules of one block by what they are anchored to."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._whole = rules
+        self._anchored: dict[tuple[str, str], list[Rule]] = {}
+        self._free: list[Rule] = []
+        listed = list(rules)
+        self._small = len(listed) < SMALL
+        if self._small:
+            return
+        for rule in listed:
+            # A block with an `allow` needs one that holds, so its allows matter even to whom they cannot apply.
+            found = None if isinstance(rule, AllowRule) else anchor(rule.condition)
+            if found is None:
+                self._free.append(rule)
+            else:
+                for value in found.values:
+                    self._anchored.setdefault((found.read.name, value), []).append(rule)
+
+    def narrowed(self, who: Who) -> Rules:
+        """The rules that can apply, in their order. An anchor whose name is not known yet keeps its rule."""
+        if self._small or not self._anchored:
+            return self._whole
+        found = list(self._free)
+        for name in ANCHORS:
+            value = getattr(who, name)
+            if value is not None:
+                found += self._anchored.get((name, value), ())
+            elif name in ("lane", "route"):
+                found += (rule for (anchored, _), rules in self._anchored.items() if anchored == name for rule in rules)
+        unique = sorted(dict.fromkeys(found), key=lambda rule: rule.span.order)
+        return _rules(unique)
+
+
+def _rules(rules: Iterable[Rule]) -> Rules:
+    listed = list(rules)
+
+    def of(kind: type[AnyRule]) -> tuple[AnyRule, ...]:
+        return tuple(rule for rule in listed if isinstance(rule, kind))
+
+    return Rules(
+        ceilings=of(CeilingRule),
+        retries=of(RetryRule),
+        allows=of(AllowRule),
+        forbids=of(ForbidRule),
+        limits=of(LimitRule),
+        fallbacks=of(FallbackRule),
+    )
+
+
+class RuleIndex:
+    """The whole policy, looked up by who and what. Blocks are indexed when they are first asked for."""
+
+    def __init__(self, policy: CheckedPolicy) -> None:
+        self.policy = policy
+        self.customers = frozenset(_customers(policy))
+        self._blocks: dict[tuple[str, str], BlockIndex] = {}
+
+    def narrowed(self, who: Who, lanes: Iterable[str]) -> CheckedPolicy:
+        """The policy as far as it can concern this decision; everything else about it is the same."""
+        policy = self.policy
+        outcome, workflow = policy.outcomes[who.outcome], policy.workflows[who.workflow]
+        file_rules = self._block("file", "", policy.rules, who)
+        outcome_rules = self._block("outcome", who.outcome, outcome.rules, who)
+        workflow_rules = self._block("workflow", who.workflow, workflow.rules, who)
+        plans, routes = policy.plans, policy.routes
+        changed = {lane: self._block("lane", lane, policy.lanes[lane].rules, who) for lane in lanes}
+        narrowed_lanes = {lane: replace(policy.lanes[lane], rules=rules) for lane, rules in changed.items()}
+        if who.plan is not None:
+            plan = policy.plans[who.plan]
+            plans = _over(plans, {who.plan: replace(plan, rules=self._block("plan", who.plan, plan.rules, who))})
+        if who.route is not None:
+            route = policy.routes[who.route]
+            rules = self._block("route", who.route, route.rules, who)
+            routes = _over(routes, {who.route: replace(route, rules=rules)})
+        return replace(
+            policy,
+            rules=file_rules,
+            outcomes=_over(policy.outcomes, {who.outcome: replace(outcome, rules=outcome_rules)}),
+            workflows=_over(policy.workflows, {who.workflow: replace(workflow, rules=workflow_rules)}),
+            lanes=_over(policy.lanes, narrowed_lanes),
+            plans=plans,
+            routes=routes,
+        )
+
+    def _block(self, kind: str, name: str, rules: Rules, who: Who) -> Rules:
+        found = self._blocks.get((kind, name))
+        if found is None:
+            found = self._blocks[kind, name] = BlockIndex(rules)
+        return found.narrowed(who)
+
+
+Value = TypeVar("Value")
+
+
+def _over(whole: Mapping[str, Value], changed: Mapping[str, Value]) -> Mapping[str, Value]:
+    return ChainMap(dict(changed), whole)  # type: ignore[arg-type]  # it is only read
+
+
+def _customers(policy: CheckedPolicy) -> Iterator[str]:
+    """Every customer that some rule names."""
+    for rule in policy.every_rule():
+        for atom in atoms(rule.condition) if rule.condition is not None else ():
+            if isinstance(atom, Member) and atom.read.name == "customer" and not atom.read.is_fact:
+                yield from atom.values
