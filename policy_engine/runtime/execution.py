@@ -53,8 +53,11 @@ class Execution:
 
     def deliver(self) -> SettleDecision:
         """The deliverable is with the customer; the acceptance window, if any, opens."""
-        self._delivered_micros = self.engine.clock.now_micros()
-        return self._settle("deliver")
+        now = self.engine.clock.now_micros()
+        decision = self._settle("deliver")
+        if decision.permits:  # delivering once more does not open the window again
+            self._delivered_micros = now
+        return decision
 
     def accept(self) -> SettleDecision:
         """The customer accepts; the unit is consumed."""

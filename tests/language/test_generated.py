@@ -45,7 +45,7 @@ def tree(text: str) -> s.File:
     return file
 
 
-@examples(200)
+@examples(100)
 @given(policies())
 def test_a_generated_policy_is_clean(case: Case) -> None:
     """No mistake, and no warning but of routes that nothing prices: loading asserts it."""
@@ -54,7 +54,7 @@ def test_a_generated_policy_is_clean(case: Case) -> None:
     assert set(case.policy.checked.outcomes) == set(case.setting.outcomes)
 
 
-@examples(200)
+@examples(150)
 @given(policies(), st.lists(st.sampled_from(GAPS), min_size=1, max_size=20))
 def test_formatting_changes_nothing_but_the_layout(case: Case, gaps: list[str]) -> None:
     """Whatever blanks, line breaks and comments stand between the words."""
@@ -69,7 +69,7 @@ def test_formatting_changes_nothing_but_the_layout(case: Case, gaps: list[str]) 
     assert format_file(again) == formatted
 
 
-@examples(200)
+@examples(100)
 @given(policies())
 def test_formatting_changes_no_meaning(case: Case) -> None:
     formatted, found = compile_sources([Source("generated.policy", format_file(tree(case.text)))])
@@ -77,7 +77,7 @@ def test_formatting_changes_no_meaning(case: Case) -> None:
     assert said(formatted) == said(case.policy.checked)
 
 
-@examples(200)
+@examples(100)
 @given(policies())
 def test_a_policy_in_two_files_is_the_same_in_either_order(case: Case) -> None:
     parts = case.draft.split(case.pick.number(len(case.draft.blocks)))
@@ -112,7 +112,7 @@ PIECES = (
 )
 
 
-@examples(300)
+@examples(200)
 @given(policies(), st.integers(0, 10**6), st.integers(0, 12), st.lists(st.sampled_from(PIECES), max_size=3))
 def test_a_broken_policy_gives_diagnostics_with_places(case: Case, place: int, gone: int, put: list[str]) -> None:
     """A piece is cut out somewhere and something else put there."""

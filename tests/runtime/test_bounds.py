@@ -160,6 +160,16 @@ def test_a_handoff_ends_the_execution_once() -> None:
     assert execution.spent_nanos == 7 * CENT
 
 
+def test_delivering_once_more_does_not_open_the_window_again() -> None:
+    clock = PinnedClock()
+    execution = Engine(shared(outcome="accepted within 1h"), clock=clock).execution("draft", customer="acme")
+    assert execution.deliver().effect == "delivered"
+    clock.sleep(3600 * 10**6)
+    assert execution.deliver().effect == "refuse"
+    assert execution.reject().reason == "window_closed"
+    assert execution.lapse().effect == "accepted"
+
+
 def day_of(ledger: MemoryLedger) -> list[Reading]:
     return [reading for meter, reading in everything(ledger) if meter == PER_DAY]
 
