@@ -19,6 +19,7 @@ from policy_engine.evaluation.decision import (
 )
 from policy_engine.evaluation.evaluator import Evaluator
 from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, Facts, FailureFacts, ProgressFacts, SettleFacts
+from policy_engine.evaluation.guard import BoundTo, Guard, plain_guard
 from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.language import checker, parser
 from policy_engine.language.checked import CheckedPolicy, Route
@@ -90,6 +91,12 @@ class Policy:
     def settle(self, facts: Mapping[str, Any] | SettleFacts) -> SettleDecision:
         """What becomes of the promised unit? Raises `FactError` for bad input."""
         return self.evaluator.settle(self._record(Point.SETTLE, facts))  # type: ignore[arg-type]  # by point
+
+    def guard(self, to: BoundTo) -> Guard:
+        """`attempt` and `progress` for one route of one execution, as functions of what still changes."""
+        if isinstance(self.evaluator, CompiledEvaluator):
+            return self.evaluator.guard(to)
+        return plain_guard(self.evaluator, to)
 
     @overload
     def facts(

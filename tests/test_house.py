@@ -27,6 +27,7 @@ FLOORS = {
     "evaluation.facts": 1,
     "evaluation.decision": 1,
     "evaluation.evaluator": 1,
+    "evaluation.guard": 1,
     "evaluation.terms": 1,
     "evaluation.meters": 1,
     "language.parser": 2,

@@ -31,6 +31,7 @@ from policy_engine.evaluation.decision import (
 )
 from policy_engine.evaluation.evaluator import Bound, Evaluator
 from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, ProgressFacts, SettleFacts
+from policy_engine.evaluation.guard import BoundTo, Guard, plain_guard
 from policy_engine.language.checked import CheckedPolicy
 
 CACHE_SIZE = 4096
@@ -94,7 +95,7 @@ class CompiledEvaluator:
         self._customers = self._index.customers
         self._lock = Lock()
         self._admit, self._attempt, self._progress, self._failure = (_Functions(cache_size) for _ in range(4))
-        self._settle = _Functions(cache_size)
+        self._settle, self._bound = _Functions(cache_size), _Functions(cache_size)
         # The dictionaries that decisions read, each one attribute away.
         self._admits, self._attempts = self._admit.ready, self._attempt.ready
         self._progresses, self._failures = self._progress.ready, self._failure.ready
@@ -146,6 +147,16 @@ class CompiledEvaluator:
         made = self._settles.get((facts.outcome,))
         decision: SettleDecision = (self._make_settle(facts.outcome) if made is None else made)(facts)
         return decision
+
+    def guard(self, to: BoundTo) -> Guard:
+        """The functions of one route of one execution, with everything that is fixed worked out."""
+        customer = to.customer if to.customer in self._customers else None
+        key = (to.outcome, to.plan, to.lane, to.route, customer)
+        bind = self._bound.ready.get(key)
+        if bind is None:
+            bind = self._make_binding(key)
+        guard: Guard = bind(to)
+        return guard
 
     # ------------------------------------------------------------ bounds, from the narrowed reference
 
@@ -217,6 +228,25 @@ class CompiledEvaluator:
         assert lane is not None  # noqa: S101 - and a lane
         who = self._who(outcome, plan, customer, lane, route)
         return who, self._reference(who, (lane,))
+
+    def _make_binding(self, key: Key) -> Function:
+        who, fallback = self._attempt_parts(key)
+        narrowed = self._index.narrowed(who, (str(who.lane),))
+        if narrowed.routes[str(who.route)].kind == "handoff":
+            return lambda to: plain_guard(fallback, to)
+        bind_attempt = attempts.attempt(narrowed, self._digests, who, fallback.attempt, bound=True)
+        bind_progress = attempts.progress(narrowed, self._digests, who, fallback.progress, bound=True)
+
+        def bind(to: BoundTo) -> Guard:
+            # A fact that is not known leaves the whole guard to the fallback: the functions answer what is known.
+            plain = plain_guard(fallback, to)
+            attempt = bind_attempt(to.given, to.price_nanos, to.step, plain.attempt)
+            progress = bind_progress(to.given, to.price_nanos, to.step, plain.progress)
+            return Guard(attempt or plain.attempt, progress or plain.progress)
+
+        with self._lock:
+            self._bound[key] = bind
+        return bind
 
     def _make_failure(self, key: Key) -> Function:
         outcome, plan, lane, route, error, customer = key
