@@ -6,6 +6,9 @@ place is shown, because most places never are.
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
+
+from msgspec import Struct
 
 
 @dataclass(slots=True, eq=False)
@@ -30,13 +33,12 @@ class Source:
 
     def _starts(self) -> list[int]:
         if self._line_starts is None:
-            self._line_starts = [0]
-            self._line_starts += [i + 1 for i, c in enumerate(self.text) if c == "\n"]
+            *lines, _ = self.text.split("\n")
+            self._line_starts = [0, *accumulate(len(line) + 1 for line in lines)]
         return self._line_starts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Span:
+class Span(Struct, frozen=True, eq=False, gc=False):
     """The characters `start` (included) to `end` (excluded) of a source."""
 
     source: Source
