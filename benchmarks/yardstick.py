@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import dozen
 from benchmarks.dozen import BASE_BILLED, SUPPORT_PER_DAY
+from benchmarks.plain import burn_down
 from policy_engine.evaluation.decision import (
     AdmitDecision,
     AttemptDecision,
@@ -33,7 +34,6 @@ from policy_engine.evaluation.decision import (
     SettleDecision,
 )
 from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, ProgressFacts, SettleFacts
-from policy_engine.evaluation.reference.admission import burn_down
 from policy_engine.language.checked import ATTEMPTS, SPENT
 
 Known = Any
