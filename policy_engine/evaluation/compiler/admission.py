@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter, applied
-from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, fold, identity
+from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
     Namespace,
@@ -26,7 +26,7 @@ from policy_engine.evaluation.compiler.quoting import (
 )
 from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, Head, LaneRefusal, Part, Ruling
 from policy_engine.evaluation.facts import MISSING, Grant
-from policy_engine.evaluation.terms import burn_down, is_looked_at
+from policy_engine.evaluation.terms import burn_down, fold, is_looked_at
 from policy_engine.language.checked import CheckedPolicy, Rule, Rules, reads
 from policy_engine.language.pricing import overage_meter
 

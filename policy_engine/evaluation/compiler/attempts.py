@@ -163,20 +163,18 @@ def attempt(
 ) -> Callable[..., Any]:
     """The attempt function of one (outcome, plan, lane, route, customer); `slow` answers what it leaves out."""
     writer = _Writer(policy, digests, who, Point.ATTEMPT, Shape(bound, ATTEMPT_ARGUMENTS), slow)
-    shape, reader, ceilings = writer.shape, writer.reader, writer.ceilings
+    reader, ceilings = writer.reader, writer.ceilings
     asked, tokens = name("asked"), name("tokens")
     reader.body += _amounts(writer)
 
     crossing = [ceilings.crossed(ceiling, asked, tokens) for ceiling in writer.enforced]
-    alerts = [test for ceiling in writer.enforced for test in ceilings.alerts(ceiling, asked, tokens)]
+    alerts = [alert for ceiling in writer.enforced for alert in ceilings.alerts(ceiling, asked, tokens)]
     timed = [ceiling for ceiling in writer.enforced if ceiling.rule.quantity == "elapsed"]
     verdicts = ceilings.verdicts(writer.shadowed, asked, tokens)
 
     body: list[ast.stmt] = []
     if crossing:
-        body.append(branch(either(crossing), _refusal(writer, asked, tokens, verdicts)))
-    if alerts:
-        body.append(branch(either(alerts), shape.slow()))  # once in a window
+        body.append(branch(either(crossing), _tight(writer, timed)))
     deadline: ast.expr = constant(None)
     lines: ast.expr = row([])
     if len(timed) == 1 and timed[0].condition is None:
@@ -186,19 +184,32 @@ def attempt(
     elif timed:
         body += _tightest_time(timed, ceilings)
         deadline, lines = name("deadline"), name("lines")
-    body.append(
-        ast.Return(
-            expression(
-                "DECISION(HEAD, LINES, (), asked, tokens, CAP, DEADLINE)",
-                DECISION=writer.namespace.bind(AttemptDecision),
-                HEAD=writer.head("go"),
-                LINES=_joined(lines, verdicts),
-                CAP=name("max_output_tokens"),
-                DEADLINE=deadline,
-            )
+
+    def go(shown: ast.expr) -> ast.Return:
+        return _go(writer, "go", None, shown, name("max_output_tokens"), deadline)
+
+    if alerts:
+        fired = [branch(test, statements("fired += (LINE,)", LINE=line)) for test, line in alerts]
+        shown = _joined(ast.BinOp(lines, ast.Add(), name("fired")), verdicts)
+        told = [*statements("fired = ()"), *fired, go(shown)]
+        body.append(branch(either([test for test, _ in alerts]), told))
+    body.append(go(_joined(lines, verdicts)))
+    return writer.finish("attempt", body, f"attempt {who.outcome}")
+
+
+def _go(
+    writer: _Writer, effect: str, reason: str | None, lines: ast.expr, cap: ast.expr, deadline: ast.expr
+) -> ast.Return:
+    return ast.Return(
+        expression(
+            "DECISION(HEAD, LINES, (), asked, tokens, CAP, DEADLINE)",
+            DECISION=writer.namespace.bind(AttemptDecision),
+            HEAD=writer.head(effect, reason),
+            LINES=lines,
+            CAP=cap,
+            DEADLINE=deadline,
         )
     )
-    return writer.finish("attempt", body, f"attempt {who.outcome}")
 
 
 def progress(
@@ -206,15 +217,13 @@ def progress(
 ) -> Callable[..., Any]:
     """The progress function of one (outcome, plan, lane, route, customer)."""
     writer = _Writer(policy, digests, who, Point.PROGRESS, Shape(bound, PROGRESS_ARGUMENTS), slow)
-    shape, reader, ceilings = writer.shape, writer.reader, writer.ceilings
+    reader, ceilings = writer.reader, writer.ceilings
     asked, tokens = name("asked"), name("tokens")
     reader.body += _streamed(writer)
-    stopping = [
-        expression("C is not None and O > C", C=writer.local("output_cap"), O=name("output_tokens")),
-        *(ceilings.crossed(ceiling, asked, tokens) for ceiling in writer.enforced),
-    ]
+    over = expression("C is not None and O > C", C=writer.local("output_cap"), O=name("output_tokens"))
+    crossing = [ceilings.crossed(ceiling, asked, tokens) for ceiling in writer.enforced]
     verdicts = ceilings.verdicts(writer.shadowed, asked, tokens)
-    body: list[ast.stmt] = [branch(either(stopping), shape.slow())]  # once in a stream
+    body: list[ast.stmt] = [branch(either([over, *crossing]), _cut(writer, over, verdicts))]
     if verdicts is None:
         always = ProgressDecision(Head("go", None, policy.currency, digests))
         body.append(ast.Return(writer.namespace.bind(always)))
@@ -293,21 +302,136 @@ def _streamed(writer: _Writer) -> list[ast.stmt]:
 # ---------------------------------------------------------------- refusals and deadlines
 
 
-def _refusal(writer: _Writer, asked: ast.expr, tokens: ast.expr, verdicts: ast.expr | None) -> list[ast.stmt]:
-    """Something does not fit: where the cap may shrink the reference works it out, else every crossed rule is named."""
-    shape, ceilings = writer.shape, writer.ceilings
-    body: list[ast.stmt] = [
-        branch(expression("LEAST is not None", LEAST=shape.field("min_output_tokens")), shape.slow())
-    ]
-    body += statements("lines = []")
-    for ceiling in writer.enforced:
-        add = statements("lines.append(LINE)", LINE=ceilings.line(ceiling.rule, "decides", asked, tokens))
-        body.append(branch(ceilings.crossed(ceiling, asked, tokens), add))
-    decision = expression(
+def _tight(writer: _Writer, timed: list[Applied]) -> list[ast.stmt]:
+    """Something does not fit: refuse, naming all that is crossed, or shrink the output cap to what is left."""
+    ceilings, enforced = writer.ceilings, writer.enforced
+    asked, tokens = name("asked"), name("tokens")
+    holes = {"CAP": name("max_output_tokens"), "LEAST": writer.shape.field("min_output_tokens")}
+    if writer.route.kind == "tool":
+        # A tool that is asked for with tokens to spare is left to the reference.
+        body: list[ast.stmt] = [branch(expression("LEAST is not None", **holes), writer.shape.slow())]
+    else:
+        body = statements("floor = CAP if LEAST is None or LEAST > CAP else LEAST", **holes)
+    body += _with_cap(writer, name("floor"), ("least", "least_tokens"))
+    least, least_tokens = name("least"), name("least_tokens")
+    body += statements("lines = ()")
+    for ceiling in enforced:
+        add = statements("lines += (LINE,)", LINE=ceilings.line(ceiling.rule, "decides", least, least_tokens))
+        body.append(branch(ceilings.crossed(ceiling, least, least_tokens), add))
+    refused = expression(
         "DECISION(HEAD, LINES)",
         DECISION=writer.namespace.bind(AttemptDecision),
         HEAD=writer.head("refuse", "over_ceiling"),
-        LINES=_joined(expression("(*lines,)"), verdicts),
+        LINES=_joined(name("lines"), ceilings.verdicts(writer.shadowed, least, least_tokens)),
+    )
+    if writer.route.kind == "tool":
+        return [*body, ast.Return(refused)]  # a tool has no cap to shrink
+    body.append(branch(name("lines"), [ast.Return(refused)]))
+
+    rooms: dict[int, ast.expr] = {}
+    for number, ceiling in enumerate(enforced):
+        room = _room(writer, ceiling)
+        if room is None:
+            continue
+        whole = (
+            room
+            if ceiling.condition is None
+            else expression(
+                "ROOM if C else CAP", ROOM=room, C=ceilings.condition(ceiling)[0], CAP=name("max_output_tokens")
+            )
+        )
+        body.append(ast.Assign([ast.Name(f"room{number}", ast.Store())], whole))
+        rooms[number] = name(f"room{number}")
+    if not rooms:
+        return [*body, *writer.shape.slow()]  # what crosses cannot be shrunk, and would have refused
+    body += statements("cap = LEFT", LEFT=ast.Call(name("min"), [name("max_output_tokens"), *rooms.values()], []))
+    body += _with_cap(writer, name("cap"), ("asked", "tokens"))
+    alerts = [test for ceiling in enforced for test, _ in ceilings.alerts(ceiling, asked, tokens)]
+    if alerts:
+        body.append(branch(either(alerts), writer.shape.slow()))  # both at once: rare enough
+    deadline: ast.expr = constant(None)
+    if timed:
+        lefts = []
+        for number, ceiling in enumerate(timed):
+            left = expression("L - U", L=ceilings.limit(ceiling.rule), U=ceilings.used(ceiling.rule))
+            if ceiling.condition is not None:
+                left = expression("V if C else None", V=left, C=ceilings.condition(ceiling)[0])
+            body.append(ast.Assign([ast.Name(f"left{number}", ast.Store())], left))
+            lefts.append(name(f"left{number}"))
+        body += statements("deadline = soonest(LEFTS)", LEFTS=row(lefts))
+        writer.namespace.objects["soonest"] = _soonest
+        deadline = name("deadline")
+    body += statements("lines = ()")
+    for number, ceiling in enumerate(enforced):
+        add = statements("lines += (LINE,)", LINE=ceilings.line(ceiling.rule, "decides", asked, tokens))
+        if number in rooms:
+            body.append(branch(expression("ROOM == cap", ROOM=rooms[number]), add))
+        elif ceiling in timed:
+            left = name(f"left{timed.index(ceiling)}")
+            body.append(branch(expression("L is not None and L == deadline", L=left), add))
+    shown = _joined(name("lines"), ceilings.verdicts(writer.shadowed, asked, tokens))
+    return [*body, _go(writer, "go", "shrunk", shown, name("cap"), deadline)]
+
+
+def _room(writer: _Writer, ceiling: Applied) -> ast.expr | None:
+    """The output tokens that a ceiling leaves, if it can be met by fewer of them."""
+    rule, ceilings, route = ceiling.rule, writer.ceilings, writer.route
+    holes = {"L": ceilings.limit(rule), "U": ceilings.used(rule), "SENT": name("input_tokens")}
+    if rule.quantity == "tokens":
+        return expression("L - U - SENT", **holes)
+    if rule.quantity != "spent" or route.rates is None or route.cost_nanos is not None or not route.rates.output_picos:
+        return None
+    return expression(
+        "((L - U) * SCALE - IN * SENT) // OUT if STATED is None else CAP",
+        SCALE=constant(PICOS_PER_NANO),
+        IN=constant(route.rates.input_picos),
+        OUT=constant(route.rates.output_picos),
+        STATED=name("estimate_nanos"),
+        CAP=name("max_output_tokens"),
+        **holes,
+    )
+
+
+def _with_cap(writer: _Writer, cap: ast.expr, into: tuple[str, str]) -> list[ast.stmt]:
+    """Money and tokens of the worst case with another cap."""
+    route = writer.route
+    holes = {"SENT": name("input_tokens"), "CAP": cap, "STATED": name("estimate_nanos")}
+    if route.kind == "tool":
+        return statements(f"{into[0]} = asked\n{into[1]} = tokens")
+    money = statements(f"{into[0]} = asked")
+    if route.rates is not None and route.cost_nanos is None:
+        money = statements(
+            f"{into[0]} = -(-(IN * SENT + OUT * CAP) // SCALE) if STATED is None else STATED",
+            IN=constant(route.rates.input_picos),
+            OUT=constant(route.rates.output_picos),
+            SCALE=constant(PICOS_PER_NANO),
+            **holes,
+        )
+    return [*money, *statements(f"{into[1]} = SENT + CAP", **holes)]
+
+
+def _soonest(lefts: tuple[int | None, ...]) -> int | None:
+    return min((left for left in lefts if left is not None), default=None)
+
+
+def _cut(writer: _Writer, over: ast.expr, verdicts: ast.expr | None) -> list[ast.stmt]:
+    """The stream ends: past its cap, past its time, or past a ceiling; every crossed rule is named."""
+    ceilings = writer.ceilings
+    asked, tokens = name("asked"), name("tokens")
+    body = statements("lines = ()\nlate = False")
+    for ceiling in writer.enforced:
+        add = statements("lines += (LINE,)", LINE=ceilings.line(ceiling.rule, "decides", asked, tokens))
+        if ceiling.rule.quantity == "elapsed":
+            add += statements("late = True")
+        body.append(branch(ceilings.crossed(ceiling, asked, tokens), add))
+    decision = expression(
+        "DECISION(CAP if OVER else LATE if late else HIGH, LINES)",
+        DECISION=writer.namespace.bind(ProgressDecision),
+        OVER=over,
+        CAP=writer.head("cut", "output_cap"),
+        LATE=writer.head("cut", "deadline"),
+        HIGH=writer.head("cut", "over_ceiling"),
+        LINES=_joined(name("lines"), verdicts),
     )
     return [*body, ast.Return(decision)]
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from policy_engine.evaluation.compiler.conditions import Reader, fold
+from policy_engine.evaluation.compiler.conditions import Reader
 from policy_engine.evaluation.compiler.quoting import Namespace, both, constant, expression, name, row
 from policy_engine.evaluation.decision import Part
-from policy_engine.evaluation.terms import UNITS
+from policy_engine.evaluation.terms import UNITS, fold
 from policy_engine.language.checked import CeilingRule, Test
 
 
@@ -119,12 +119,12 @@ class CeilingWriter:
             whole = tail if whole is None else ast.BinOp(whole, ast.Add(), tail)
         return whole if shadows else None
 
-    def alerts(self, ceiling: Applied, asked: ast.expr, tokens: ast.expr) -> list[ast.expr]:
-        """Tests that this decision is the first to reach a threshold."""
+    def alerts(self, ceiling: Applied, asked: ast.expr, tokens: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+        """Per threshold, the test that this decision is the first to reach it, and the line that says so."""
         rule = ceiling.rule
         if rule.quantity == "elapsed":
             return []
-        found = []
+        found: list[tuple[ast.expr, ast.expr]] = []
         for percent in rule.alerts:
             if rule.percent_of_price is None and rule.limit is not None:
                 threshold: ast.expr = constant(ceil(rule.limit * percent / 100))
@@ -136,5 +136,7 @@ class CeilingWriter:
                     D=constant(percent.denominator * 100),
                 )
             crossing = expression("U < T <= U + A", U=self.used(rule), T=threshold, A=self.asked(rule, asked, tokens))
-            found.append(both([*self.condition(ceiling), crossing]))
+            part = self._namespace.bind(Part(rule.ref, UNITS[rule.quantity], "alert", percent))
+            line = row([part, self.limit(rule), self.used(rule), self.asked(rule, asked, tokens)])
+            found.append((both([*self.condition(ceiling), crossing]), line))
         return found

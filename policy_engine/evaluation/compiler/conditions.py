@@ -22,7 +22,7 @@ from policy_engine.evaluation.compiler.quoting import (
     row,
 )
 from policy_engine.evaluation.facts import slot_name
-from policy_engine.evaluation.terms import IDENTITY, exact
+from policy_engine.evaluation.terms import exact
 from policy_engine.language.checked import (
     ATTEMPTS,
     SPENT,
@@ -40,28 +40,6 @@ from policy_engine.language.checked import (
 from policy_engine.language.vocabulary import Unit
 
 FLOATS = (Unit.NUMBER, Unit.PERCENT)
-
-
-def fold(test: Test, who: Mapping[str, str | None]) -> Test | bool:
-    """The condition with what is known of `who` decided: a shorter condition, or its value.
-
-    A name that `who` has no entry for stays; an entry of None is a name without a value, in no list.
-    """
-    if isinstance(test, AllOf | AnyOf):
-        decisive = isinstance(test, AnyOf)
-        parts = [fold(part, who) for part in test.parts]
-        if decisive in parts:
-            return decisive
-        open_parts = tuple(part for part in parts if not isinstance(part, bool))
-        if not open_parts:
-            return not decisive
-        return open_parts[0] if len(open_parts) == 1 else type(test)(open_parts)
-    if isinstance(test, Inverse):
-        part = fold(test.part, who)
-        return not part if isinstance(part, bool) else Inverse(part)
-    if isinstance(test, Member) and not test.read.is_fact and test.read.name in IDENTITY and test.read.name in who:
-        return who[test.read.name] in test.values
-    return test
 
 
 def identity(who: Who, error: str | None = None) -> dict[str, str | None]:

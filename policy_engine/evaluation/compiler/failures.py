@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import applied
-from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, fold, identity
+from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
     Namespace,
@@ -22,6 +22,7 @@ from policy_engine.evaluation.compiler.quoting import (
 )
 from policy_engine.evaluation.decision import Digests, FailureDecision, Head, Part
 from policy_engine.evaluation.facts import MISSING
+from policy_engine.evaluation.terms import fold
 from policy_engine.language.checked import SPENT, CheckedPolicy, FallbackRule, LimitRule, RetryRule, Test, reads
 from policy_engine.language.vocabulary import NEVER_RETRIED, Point
 

@@ -14,7 +14,7 @@ from policy_engine.evaluation.facts import (
     FailureFacts,
     ProgressFacts,
 )
-from policy_engine.evaluation.terms import IDENTITY, exact
+from policy_engine.evaluation.terms import exact, fold
 from policy_engine.language.checked import (
     ATTEMPTS,
     SPENT,
@@ -67,32 +67,39 @@ class View:
     def require(self, rules: Iterable[Rule]) -> None:
         """Raise `FactError` for a required fact that a rule which can apply reads and the caller did not give."""
         for rule in rules:
-            if not self.can_apply(rule):
-                continue
-            for read in reads(rule.condition):
+            left = self._left_of(rule)
+            for read in reads(left) if not isinstance(left, bool) else ():
                 if read.is_fact and getattr(self.facts.given, read.name) is MISSING:
                     raise FactError(
                         read.name,
                         f"the fact `{read.name}` is not given, and `{rule.ref.name}` at {rule.ref.place} reads it",
                     )
 
-    def can_apply(self, rule: Rule) -> bool:
-        """Whether who and what this is about leaves the rule open, whatever all other names turn out to be."""
-        return rule.condition is None or self._truth(rule.condition, self._identity) is not False
-
     def holds(self, rule: Rule) -> bool | None:
         """Whether a rule's condition holds; a rule without one always applies.
 
         What is not known is noted where it leaves the condition undecided, and only there.
         """
+        left = self._left_of(rule)
+        if isinstance(left, bool):
+            return left
+        truth = self._truth(left, self._look_up)
+        if truth is None:
+            self.unknown.update(read.name for read in reads(left) if self._look_up(read) is None)
+        return truth
+
+    def _left_of(self, rule: Rule) -> Test | bool:
+        """What is left of a rule's condition once it is known who and what this is about."""
         if rule.condition is None:
             return True
-        if not self.can_apply(rule):
-            return False
-        truth = self._truth(rule.condition, self._look_up)
-        if truth is None:
-            self.unknown.update(read.name for read in reads(rule.condition) if self._look_up(read) is None)
-        return truth
+        known = {name: getattr(self.facts, name, None) for name in ("customer", "plan", "outcome")}
+        known["workflow"] = self.policy.outcomes[self.facts.outcome].workflow
+        settled = {
+            "lane": self.lane,
+            "route": getattr(self.facts, "route", None),
+            "error": getattr(self.facts, "error", None),
+        }
+        return fold(rule.condition, known | {name: value for name, value in settled.items() if value is not None})
 
     def _truth(self, test: Test, value_of: Callable[[Read], object]) -> bool | None:
         """Kleene's value of a condition."""
@@ -111,10 +118,6 @@ class View:
         if value is None:
             return None
         return value is True if isinstance(test, Truth) else value in test.values
-
-    def _identity(self, read: Read) -> object:
-        """The value of a name that says who or what this is about; None for every other name."""
-        return self._look_up(read) if read.name in IDENTITY and not read.is_fact else None
 
     def _look_up(self, read: Read) -> object:
         facts = self.facts
