@@ -11,21 +11,23 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lark import Lark
 from lark.lexer import Lexer
 from msgspec import Struct
 
-from policy_engine.language import limits, recovery
+from policy_engine.language import limits
 from policy_engine.language import syntax as s
 from policy_engine.language.builder import LengthError, NestingError, TreeBuilder
 from policy_engine.language.diagnostics import Diagnostic, in_order
-from policy_engine.language.lexemes import END, Reader
-from policy_engine.language.pushdown import Pushdown
-from policy_engine.language.recovery import MAX_DIAGNOSTICS
 from policy_engine.language.source import Source, Span
 
+if TYPE_CHECKING:
+    from policy_engine.language.lexemes import Reader
+    from policy_engine.language.pushdown import Pushdown
+
+END = "$END"
 MAX_CHARACTERS = 1024 * 1024
 """Twice what `MAX_STATEMENTS` rules of common length take; the slowest text of this length is read in seconds."""
 
@@ -48,6 +50,9 @@ def parse(source: Source) -> tuple[s.File, tuple[Diagnostic, ...]]:
             file = builder.finish(_items(grammar, source.text))
             found = builder.diagnostics
         except (MisreadError, NestingError, LengthError):
+            # Imported here: a policy without mistakes never needs it.
+            from policy_engine.language import recovery
+
             outcome = recovery.read(source, builder, lambda: _begin(source))
             file, found = outcome.file, outcome.diagnostics
     one_too_many = _statement_at(file.items, MAX_STATEMENTS)
@@ -78,6 +83,10 @@ def _statement_at(items: tuple[s.Item, ...], index: int) -> Span | None:
 
 def _capped(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
     """In order; too many are cut, and said to be."""
+    if not found:
+        return ()
+    from policy_engine.language.recovery import MAX_DIAGNOSTICS
+
     ordered = in_order(found)
     if len(ordered) <= MAX_DIAGNOSTICS:
         return ordered
@@ -221,7 +230,10 @@ def _only_renames(rule: Any) -> bool:
     return inlined and len(rule.expansion) == 1 and not any(rule.options.empty_indices)
 
 
-def _begin(source: Source) -> tuple[Reader, Pushdown]:
+def _begin(source: Source) -> tuple["Reader", "Pushdown"]:
+    from policy_engine.language.lexemes import Reader
+    from policy_engine.language.pushdown import Pushdown
+
     grammar, _ = _parser()
     return Reader(source, _Tokens(grammar, source.text)), Pushdown(grammar.begin())
 
