@@ -183,8 +183,7 @@ class _Condition:
             return None
         values: tuple[str, ...] = (value,)
         if ordering:
-            place = readable.positions[value]
-            values = tuple(v for v, at in readable.positions.items() if _ordered(at, node.op, place))
+            values = _ordered(readable.values, node.op, readable.positions[value])
         return self._member(readable, values, node.span, negated=node.op == "is not")
 
     def _compare_boolean(self, node: s.Compare, left: s.Name, right: s.Expression, readable: Readable) -> Test | None:
@@ -312,16 +311,17 @@ def _inside(node: s.Expression) -> s.Expression:
     return node
 
 
-def _ordered(left: int, op: str, right: int) -> bool:
+def _ordered(values: tuple[str, ...], op: str, place: int) -> tuple[str, ...]:
+    """The values of an ordered enum that stand so to the one at this place."""
     match op:
         case "<":
-            return left < right
+            return values[:place]
         case "<=":
-            return left <= right
+            return values[: place + 1]
         case ">":
-            return left > right
+            return values[place + 1 :]
         case _:
-            return left >= right
+            return values[place:]
 
 
 def _what(node: s.Expression) -> str:

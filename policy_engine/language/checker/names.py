@@ -1,7 +1,8 @@
 """The one name space of a policy set: what is declared, as what, where, and what a name may be compared with."""
 
-from dataclasses import dataclass, field
 from fractions import Fraction
+
+from msgspec import Struct
 
 from policy_engine.language import syntax as s
 from policy_engine.language.checked import Fact, Read
@@ -26,8 +27,7 @@ _UNBOUNDED_BELOW = ("remaining",)
 """A larger actual than was reserved is booked in full, so what remains may fall below zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """One declaration: its kind, where its name stands, and its node."""
 
     kind: str
@@ -35,8 +35,7 @@ class Declared:
     node: s.FactDeclaration | s.ErrorDeclaration | s.Block
 
 
-@dataclass(frozen=True, slots=True)
-class Readable:
+class Readable(Struct, frozen=True):
     """What a condition may read under a name. `values` are those of an enum.
 
     `open` is an enum whose name may have none of its values; `built_in` has the points where it is known.
@@ -50,7 +49,7 @@ class Readable:
     declared: Span | None = None
     built_in: Builtin | None = None
     open: bool = False
-    positions: dict[str, int] = field(default_factory=dict)
+    positions: dict[str, int] = {}
 
 
 class Names:
@@ -64,6 +63,7 @@ class Names:
         self._value_of: dict[str, str] = {}
         self._clashing: set[str] = set()
         self._labels: dict[str, Span] = {}
+        self._route_kinds: dict[str, str | None] = {}
 
     # ------------------------------------------------------------ declaring
 
@@ -133,9 +133,11 @@ class Names:
 
     def route_kind(self, name: str) -> str | None:
         """`model`, `tool` or `handoff`; None where the route does not say, or contradicts itself."""
-        route = self.block("route", name)
-        kinds = {_ROUTE_KINDS[type(item)] for item in route.items if type(item) in _ROUTE_KINDS} if route else set()
-        return kinds.pop() if len(kinds) == 1 else None
+        if name not in self._route_kinds:  # many lanes may name one route of many rules
+            route = self.block("route", name)
+            kinds = {_ROUTE_KINDS[type(item)] for item in route.items if type(item) in _ROUTE_KINDS} if route else set()
+            self._route_kinds[name] = kinds.pop() if len(kinds) == 1 else None
+        return self._route_kinds[name]
 
     # ------------------------------------------------------------ looking up
 
