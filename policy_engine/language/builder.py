@@ -119,12 +119,12 @@ class TreeBuilder:
 
     def percent(self, children: Children) -> s.Percent:
         token = _bounded(children[0])
-        return s.Percent(value=Fraction(token.value[:-1]), text=token.value, span=self._token_span(token))
+        return s.Percent(value=_exact(token.value[:-1]), text=token.value, span=self._token_span(token))
 
     def duration(self, children: Children) -> s.Duration:
         token = _bounded(children[0])
         digits = token.value.rstrip("minshd")
-        value = Fraction(digits) * MICROS[token.value[len(digits) :]]
+        value = _exact(digits) * MICROS[token.value[len(digits) :]]
         return s.Duration(value=value, text=token.value, span=self._token_span(token))
 
     def money(self, children: Children) -> s.Money:
@@ -478,5 +478,11 @@ def has_too_many_digits(number: str) -> bool:
 
 def _decimal(text: str) -> Fraction:
     if text[-1] in SUFFIXES:
-        return Fraction(text[:-1]) * SUFFIXES[text[-1]]
-    return Fraction(text)
+        return _exact(text[:-1]) * SUFFIXES[text[-1]]
+    return _exact(text)
+
+
+def _exact(digits: str) -> Fraction:
+    """The value of `300` or `0.30`; what `Fraction(digits)` gives, without its own reading of the text."""
+    whole, _, places = digits.partition(".")
+    return Fraction(int(whole + places), 10 ** len(places)) if places else Fraction(int(whole))

@@ -45,14 +45,14 @@ class Amounts:
         if self.currency is not None and self.declared is not None and amount.currency != self.currency:
             self._findings.add(mistakes.wrong_currency(amount, self.currency, self.declared))
             return None
-        nanos = amount.value * NANOS
-        if nanos.denominator != 1:
+        nanos, finer = divmod(amount.value.numerator * NANOS, amount.value.denominator)
+        if finer:
             self._findings.add(mistakes.too_fine(amount.span, "a billionth of a currency unit"))
         elif nanos > MAX_MONEY_NANOS:
             most = print_money(MAX_MONEY_NANOS, amount.currency, grouping=True)
             self._findings.add(mistakes.too_large(amount.span, most))
         else:
-            return nanos.numerator
+            return nanos
         return None
 
     def as_money(self, digits: str) -> str:

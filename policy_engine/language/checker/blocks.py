@@ -1,8 +1,9 @@
 """Routes, lanes, plans, packs, workflows and outcomes: their settings, parts and rules."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from policy_engine.language import syntax as s
 from policy_engine.language.checked import (
@@ -29,8 +30,7 @@ _ROUTE_KINDS: tuple[type, ...] = (s.Model, s.Tool, s.Handoff)
 _NOT_ON_HANDOFF = (s.Ceiling, s.Retry)
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
+class _Body(Struct, frozen=True):
     """What a block says: its settings, each with its node and its value (None where it has a mistake), and rules."""
 
     settings: Mapping[type, tuple[s.Setting, Any]]

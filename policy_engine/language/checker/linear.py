@@ -1,8 +1,9 @@
 """Sums of constant x value: how numbers, units and names combine in a condition."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
+
+from msgspec import Struct
 
 from policy_engine.language import syntax as s
 from policy_engine.language.checked import Linear, Read
@@ -18,8 +19,7 @@ from policy_engine.language.vocabulary import CONSTANTS, NUMERIC, Unit
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "is": "is"}
 
 
-@dataclass(slots=True)
-class Form:
+class Form(Struct):
     """A linear form. A `unit` of None is a bare number, which fits numbers and integers alike."""
 
     terms: dict[Read, Fraction]
@@ -33,8 +33,7 @@ class Form:
         return Form(terms, self.constant * factor, self.unit, span)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """The least and the most a form can be; None where there is no bound."""
 
     low: Fraction | None

@@ -1,6 +1,6 @@
 """What one condition reads: each name and meter, and whether it is known where the rule is decided."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from policy_engine.language import syntax as s
 from policy_engine.language.checked import FILE_LEVEL, BlockId, Meter, Read
@@ -18,8 +18,7 @@ _ASKED_PER_LANE = ("ceiling", "margin")
 _METERED = ("lane", "workflow", "outcome", "plan", "route")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Where a condition stands: its rule, the block, and the points at which the rule may be decided."""
 
     rule: str

@@ -1,9 +1,10 @@
 """One rule as written → one checked rule: amount, scope, condition, classes, name."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypedDict, TypeVar
+
+from msgspec import Struct
 
 from policy_engine.language import syntax as s
 from policy_engine.language.checked import (
@@ -60,8 +61,7 @@ class _Shared(TypedDict):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class _Amount:
+class _Amount(Struct, frozen=True):
     """A ceiling's amount: `limit` in the unit of the quantity, or a percent of the price."""
 
     quantity: str
