@@ -5,7 +5,7 @@ not given) sends the decision to the reference, which resolves it rule by rule.
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -36,6 +36,7 @@ from policy_engine.language.checked import (
     Read,
     Test,
     Truth,
+    reads,
 )
 from policy_engine.language.vocabulary import Unit
 
@@ -87,6 +88,13 @@ class Reader:
             self.prelude.append(ast.Assign([ast.Name(local, ast.Store())], read))
             self.prelude.append(branch(expression("V is None or V is MISSING", V=name(local)), self.give_up_early()))
         return name(self._locals[key])
+
+    def ask_for(self, tests: Iterable[Test | None]) -> None:
+        """Read the declared facts of conditions that decide nothing, for what is not given is bad input."""
+        for test in tests:
+            for read in reads(test):
+                if read.is_fact:
+                    self.fact(read.name)
 
     def builtin(self, built_in: str) -> ast.expr:
         """A built-in name of this point."""

@@ -89,9 +89,11 @@ class _Writer:
     def write(self) -> Callable[..., Any]:
         self._look_at_ceiling()
         body = self._retry()
-        for condition, rule in self.fallbacks:
+        for number, (condition, rule) in enumerate(self.fallbacks, start=1):
             body += self._fallback(condition, rule)
             if condition is None and rule.target == "stop":
+                # What comes behind decides nothing, but the facts that it reads are asked for all the same.
+                self.reader.ask_for(test for test, _ in self.fallbacks[number:])
                 break
         else:
             body.append(ast.Return(self._decision("stop", name("spent"))))
