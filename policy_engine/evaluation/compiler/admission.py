@@ -6,6 +6,7 @@ a denial goes to the reference, which names every rule behind it.
 
 import ast
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter, applied
@@ -26,14 +27,28 @@ from policy_engine.evaluation.compiler.quoting import (
 )
 from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, Head, LaneRefusal, Part, Ruling
 from policy_engine.evaluation.facts import MISSING, Grant
-from policy_engine.evaluation.terms import burn_down, fold, is_looked_at
+from policy_engine.evaluation.terms import UNITS, burn_down, fold, is_looked_at
 from policy_engine.language.checked import CheckedPolicy, Rule, Rules, reads
 from policy_engine.language.pricing import overage_meter
 
 SLOW = "return slow(f)"
 
-Allow = tuple[ast.expr | None, Rule]
-"""An `allow` and its test; None for one without a condition."""
+REASONS = ("forbidden", "not_allowed", "limit_reached", "ceiling_reached")
+
+
+@dataclass(frozen=True, slots=True)
+class _Says:
+    """What one rule says: the test under which it refuses, for which reason, with which numbers.
+
+    An `allow` refuses where no allow of its block holds; `when` is its own test, None if it always holds.
+    """
+
+    rule: Rule
+    reason: str
+    refuses: ast.expr
+    numbers: tuple[str, ast.expr, ast.expr, ast.expr] | None = None
+    opens: bool = False
+    when: ast.expr | None = None
 
 
 def admit(
@@ -58,29 +73,25 @@ class _Writer:
             give_up=lambda: statements(SLOW),
             give_up_early=lambda: statements(SLOW),
         )
-        self.ceilings = CeilingWriter(self.reader, self.namespace, name("price"), {})
+        self.ceilings = CeilingWriter(self.reader, self.namespace, name("price"), {}, price_is_fixed=False)
 
     def write(self) -> Callable[..., Any]:
         if any(rule.shadow and is_looked_at(rule) for rules in self._blocks() for rule in rules):
             raise NotCompiled("shadow")
+        fixed = identity(self.who)
+        outer = [says for rules in self.around for says in self._entrance(rules, fixed, by_lane=False)]
         body: list[ast.stmt] = []
-        outer_allows: list[Allow] = []
-        for rules in self.around:
-            refusing, allows = self._entrance(rules, identity(self.who), by_lane=False)
-            outer_allows += allows
-            if allows:
-                refusing.append(ast.UnaryOp(ast.Not(), either([c or constant(True) for c, _ in allows])))
-            if refusing:
-                body.append(branch(either(refusing), statements(SLOW)))
+        if outer:
+            body.append(branch(_any_refuses(outer), self._denial(outer)))
         for lane in self.lanes:
-            body += self._lane(lane, outer_allows)
-        body += statements(SLOW)
+            body += self._lane(lane, [says for says in outer if says.opens])
+        body += statements(SLOW)  # no lane is left: the reference adds up why
         reader = self.reader
         given = statements("given = f.given") if reader.prelude else []
+        # A fact that is not given is bad input, whatever there is to draw on.
         opening = [*self._draw(), *statements("read = f.meters.get\npassed = ()")]
-        # what is read of facts may share the price, so the draw comes first
         made: Callable[..., Any] = load(
-            function("admit", ["f"], [*given, *opening, *reader.prelude, *reader.body, *body]),
+            function("admit", ["f"], [*given, *reader.prelude, *opening, *reader.body, *body]),
             self.namespace,
             f"admit {self.who.outcome}",
         )
@@ -102,43 +113,63 @@ class _Writer:
         if self.who.plan is None:
             return statements("draw = D", D=self.namespace.bind(Draw("list", policy.outcomes[outcome].price_nanos)))
         plan = policy.plans[self.who.plan]
+        spent = Head("deny", "allowance_spent", policy.currency, self.digests)
         if plan.overage is None or outcome not in plan.overage.prices_nanos:
-            return statements(SLOW)
+            if outcome in plan.includes:
+                return statements("return D", D=self.namespace.bind(AdmitDecision(spent)))
+            return statements(
+                "return SPENT if grants else ABSENT",
+                SPENT=self.namespace.bind(AdmitDecision(spent)),
+                ABSENT=self.namespace.bind(AdmitDecision(Head("deny", "not_in_plan", policy.currency, self.digests))),
+            )
         price = plan.overage.prices_nanos[outcome]
         take = statements("draw = D", D=self.namespace.bind(Draw("overage", price)))
         if plan.overage.cap_nanos is None:
             return take
         return [
             *statements("billed = f.meters.get(M)", M=self.namespace.bind(overage_meter(plan))),
+            branch(expression("billed is None"), statements(SLOW)),
+            *statements("billed = billed.settled + billed.reserved"),
             branch(
-                expression(
-                    "billed is None or billed.settled + billed.reserved > L", L=constant(plan.overage.cap_nanos - price)
+                expression("billed > L", L=constant(plan.overage.cap_nanos - price)),
+                statements(
+                    "return DECISION(HEAD, ((PART, CAP, billed, PRICE),))",
+                    DECISION=self.namespace.bind(AdmitDecision),
+                    HEAD=self.namespace.bind(spent),
+                    PART=self.namespace.bind(Part(plan.overage.ref, "money")),
+                    CAP=constant(plan.overage.cap_nanos),
+                    PRICE=constant(price),
                 ),
-                statements(SLOW),
             ),
             *take,
         ]
 
     # ------------------------------------------------------------ who may enter
 
-    def _entrance(
-        self, rules: Rules, fixed: dict[str, str | None], *, by_lane: bool
-    ) -> tuple[list[ast.expr], list[Allow]]:
-        """The tests of one block that refuse (allows apart), and its allows with their tests."""
-        refusing: list[ast.expr] = []
+    def _entrance(self, rules: Rules, fixed: dict[str, str | None], *, by_lane: bool) -> list[_Says]:
+        """What each rule of one block says of the admission."""
+        found: list[_Says] = []
         for rule in rules.forbids:
-            refusing += self._tests(rule, fixed) or [constant(True)] if self._can_apply(rule, fixed) else []
+            if self._can_apply(rule, fixed):
+                tests = self._tests(rule, fixed)
+                found.append(_Says(rule, "forbidden", both(tests)))
         for limit in rules.limits:
             if self._can_apply(limit, fixed):
-                used = self.reader.used(limit.meter)
+                used, tests = self.reader.used(limit.meter), self._tests(limit, fixed)
                 reached = expression("U >= C", U=used, C=constant(limit.count))
-                refusing.append(both([*self._tests(limit, fixed), either([reached, *self._alerts_of(limit, used)])]))
-        refusing += self._spent_up(rules, fixed, by_lane=by_lane)
-        allows: list[Allow] = []
+                numbers = ("count", constant(limit.count), used, constant(1))
+                found.append(_Says(limit, "limit_reached", both([*tests, reached]), numbers=numbers))
+                alerts = self._alerts_of(limit, used)
+                found += [_Says(limit, "alert", both([*tests, threshold])) for threshold in alerts]
+        found += self._spent_up(rules, fixed, by_lane=by_lane)
+        opening: list[tuple[Rule, ast.expr | None]] = []
         for allow in rules.allows:
             tests = self._tests(allow, fixed) if self._can_apply(allow, fixed) else [constant(False)]
-            allows.append((tests[0] if tests else None, allow))
-        return refusing, allows
+            opening.append((allow, tests[0] if tests else None))
+        if opening:
+            shut = ast.UnaryOp(ast.Not(), either([test or constant(True) for _, test in opening]))
+            found += [_Says(allow, "not_allowed", shut, opens=True, when=test) for allow, test in opening]
+        return found
 
     def _alerts_of(self, limit: Any, used: ast.expr) -> list[ast.expr]:
         """An alert goes with the decision; once in a window, so the reference may tell it."""
@@ -148,7 +179,7 @@ class _Writer:
             found.append(expression("U < T <= U + 1", U=used, T=constant(threshold)))
         return found
 
-    def _spent_up(self, rules: Rules, fixed: dict[str, str | None], *, by_lane: bool) -> list[ast.expr]:
+    def _spent_up(self, rules: Rules, fixed: dict[str, str | None], *, by_lane: bool) -> list[_Says]:
         """Window ceilings with nothing left."""
         found = []
         looked_at = [
@@ -159,9 +190,13 @@ class _Writer:
             and any(read.name == "lane" for read in reads(rule.condition)) is by_lane
         ]
         for ceiling in applied(looked_at, fixed):
-            used, limit = self.reader.used(ceiling.rule.meter), self.ceilings.limit(ceiling.rule)
+            rule = ceiling.rule
+            used, limit = self.reader.used(rule.meter), self.ceilings.limit(rule)
             spent_up = expression("U >= L", U=used, L=limit)
-            found.append(both([*self.ceilings.condition(ceiling), spent_up]))
+            numbers = (UNITS[rule.quantity], limit, used, constant(None))
+            found.append(
+                _Says(rule, "ceiling_reached", both([*self.ceilings.condition(ceiling), spent_up]), numbers=numbers)
+            )
         return found
 
     def _can_apply(self, rule: Rule, fixed: dict[str, str | None]) -> bool:
@@ -174,53 +209,91 @@ class _Writer:
 
     # ------------------------------------------------------------ lane by lane
 
-    def _lane(self, lane: str, outer_allows: list[Allow]) -> list[ast.stmt]:
+    def _lane(self, lane: str, outer_allows: list[_Says]) -> list[ast.stmt]:
         fixed = identity(self.who) | {"lane": lane}
         rules = self.policy.lanes[lane].rules
-        refusing: list[ast.expr] = []
-        for outer in self.around:
-            refusing += self._spent_up(outer, fixed, by_lane=True)
-        forbids = [rule for rule in rules.forbids if self._can_apply(rule, fixed)]
-        refusing_here, allows = self._entrance(rules, fixed, by_lane=False)
-        refusing += refusing_here + self._spent_up(rules, fixed, by_lane=True)
-        body: list[ast.stmt] = []
-        shut: ast.expr | None = None
-        if allows:
-            shut = ast.UnaryOp(ast.Not(), either([c or constant(True) for c, _ in allows]))
-        enter = self._enter(lane, fixed, [*outer_allows, *allows])
-        rulings = [Ruling(rule.ref) for _, rule in allows]
-        turned_away = statements(
-            "passed += (R,)", R=self.namespace.bind(LaneRefusal(lane, "not_allowed", tuple(rulings)))
-        )
-        if refusing and len(forbids) == len(refusing) == 1:
-            # one forbid and nothing else can refuse here: that, too, is a plain reason
-            forbidden = LaneRefusal(lane, "forbidden", (Ruling(forbids[0].ref),))
-            passing = statements("passed += (R,)", R=self.namespace.bind(forbidden))
-            if shut is None:
-                return [branch(refusing[0], passing, enter)]
-            body.append(
-                branch(refusing[0], [branch(shut, statements(SLOW), passing)], [branch(shut, turned_away, enter)])
-            )
-            return body
-        if refusing:
-            body.append(branch(either(refusing), statements(SLOW)))
-        if shut is None:
-            return [*body, *enter]
-        return [*body, branch(shut, turned_away, enter)]
+        here = [says for outer in self.around for says in self._spent_up(outer, fixed, by_lane=True)]
+        here += self._entrance(rules, fixed, by_lane=False)
+        here += self._spent_up(rules, fixed, by_lane=True)
+        enter = self._enter(lane, fixed, [*outer_allows, *(says for says in here if says.opens)])
+        if not here:
+            return enter
+        if all(says.opens for says in here):
+            # only its allows can refuse here, and then all of them: one reason, made beforehand
+            rulings = tuple(Ruling(says.rule.ref) for says in _in_place(here))
+            turned_away = LaneRefusal(lane, "not_allowed", rulings)
+            passing = statements("passed += (R,)", R=self.namespace.bind(turned_away))
+        else:
+            passing = self._passing(lane, here)
+        return [branch(_any_refuses(here), passing, enter)]
 
-    def _enter(self, lane: str, fixed: dict[str, str | None], allows: list[Allow]) -> list[ast.stmt]:
-        ordered = sorted(allows, key=lambda pair: (pair[1].ref.file, pair[1].ref.line, pair[1].ref.column))
+    def _passing(self, lane: str, here: list[_Says]) -> list[ast.stmt]:
+        """Pass a lane on, with every rule behind it."""
+        body = self._alerts_first(here) + statements("rulings = ()")
+        for says in _in_place(here):
+            if says.reason == "alert":
+                continue
+            if says.numbers is None:
+                ruling: ast.expr = self.namespace.bind(Ruling(says.rule.ref))
+            else:
+                unit, limit, used, asked = says.numbers
+                ruling = expression(
+                    "RULING(REF, UNIT, L, U, A)",
+                    RULING=self.namespace.bind(Ruling),
+                    REF=self.namespace.bind(says.rule.ref),
+                    UNIT=constant(unit),
+                    L=limit,
+                    U=used,
+                    A=asked,
+                )
+            body.append(branch(says.refuses, statements("rulings += (R,)", R=ruling)))
+        refusal = expression(
+            "REFUSAL(LANE, REASON, rulings)",
+            REFUSAL=self.namespace.bind(LaneRefusal),
+            LANE=constant(lane),
+            REASON=_reason(here, constant),
+        )
+        return [*body, *statements("passed += (R,)", R=refusal)]
+
+    def _denial(self, outer: list[_Says]) -> list[ast.stmt]:
+        """Deny, naming every rule that refuses."""
+        body = self._alerts_first(outer) + statements("lines = ()")
+        for says in _in_place(outer):
+            if says.reason == "alert":
+                continue
+            unit, *amounts = says.numbers or (None, constant(None), constant(None), constant(None))
+            line = row([self.namespace.bind(Part(says.rule.ref, unit)), *amounts])
+            body.append(branch(says.refuses, statements("lines += (L,)", L=line)))
+        decision = expression(
+            "DECISION(HEAD, lines)",
+            DECISION=self.namespace.bind(AdmitDecision),
+            HEAD=_reason(outer, lambda reason: self._head("deny", reason)),
+        )
+        return [*body, ast.Return(decision)]
+
+    def _alerts_first(self, said: list[_Says]) -> list[ast.stmt]:
+        """An alert that goes with an admission is told by the reference: it comes once in a window."""
+        alerts = [says.refuses for says in said if says.reason == "alert"]
+        refusals = [says.refuses for says in said if says.reason != "alert"]
+        if not alerts:
+            return []
+        return [branch(ast.UnaryOp(ast.Not(), either(refusals)), statements(SLOW))]
+
+    def _head(self, effect: str, reason: str | None = None) -> ast.expr:
+        return self.namespace.bind(Head(effect, reason, self.policy.currency, self.digests))
+
+    def _enter(self, lane: str, fixed: dict[str, str | None], allows: list[_Says]) -> list[ast.stmt]:
         lines: ast.expr = row([])
-        for condition, rule in ordered:
-            line = row([self.namespace.bind(Part(rule.ref)), constant(None), constant(None), constant(None)])
-            said = row([line]) if condition is None else expression("(L,) if C else ()", L=line, C=condition)
-            lines = said if isinstance(lines, ast.Tuple) and not lines.elts else ast.BinOp(lines, ast.Add(), said)
+        for says in _in_place(allows):
+            line = row([self.namespace.bind(Part(says.rule.ref)), constant(None), constant(None), constant(None)])
+            shown = row([line]) if says.when is None else expression("(L,) if C else ()", L=line, C=says.when)
+            lines = shown if isinstance(lines, ast.Tuple) and not lines.elts else ast.BinOp(lines, ast.Add(), shown)
         return [
             ast.Return(
                 expression(
                     "DECISION(HEAD, LINES, (), LANE, ROUTE, draw, CEILING, passed)",
                     DECISION=self.namespace.bind(AdmitDecision),
-                    HEAD=self.namespace.bind(Head("allow", None, self.policy.currency, self.digests)),
+                    HEAD=self._head("allow"),
                     LINES=lines,
                     LANE=constant(lane),
                     ROUTE=constant(self.policy.lanes[lane].path[0]),
@@ -256,6 +329,31 @@ class _Writer:
             for ceiling, limit in sometimes
         ]
         return ast.Call(name("min"), [*kept, *choices], [])
+
+
+def _in_place(said: list[_Says]) -> list[_Says]:
+    """In (file, place) order."""
+    return sorted(said, key=lambda says: (says.rule.ref.file, says.rule.ref.line, says.rule.ref.column))
+
+
+def _any_refuses(said: list[_Says]) -> ast.expr:
+    """Whether one of them refuses (or tells an alert); the allows of a block ask one question together."""
+    tests: dict[str, ast.expr] = {ast.dump(says.refuses): says.refuses for says in said}
+    return either(tests.values())
+
+
+def _reason(said: list[_Says], word: Callable[[str], ast.expr]) -> ast.expr:
+    """The first reason in the order of REASONS that some refusing rule has."""
+    chosen: ast.expr | None = None
+    for reason in reversed(REASONS):
+        tests = {ast.dump(says.refuses): says.refuses for says in said if says.reason == reason}
+        if tests:
+            value = word(reason)
+            chosen = (
+                value if chosen is None else expression("V if T else E", V=value, T=either(tests.values()), E=chosen)
+            )
+    assert chosen is not None  # noqa: S101 - asked only where something refuses
+    return chosen
 
 
 def drawn(grants: tuple[Grant, ...]) -> Draw | None:

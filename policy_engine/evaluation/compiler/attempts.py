@@ -124,7 +124,7 @@ class _Writer:
         for scope, known in TIMES.items():
             if scope in timed and (scope != "attempt" or point is Point.PROGRESS):
                 times[scope] = self.local(known)
-        self.ceilings = CeilingWriter(self.reader, self.namespace, fields["price"], times)
+        self.ceilings = CeilingWriter(self.reader, self.namespace, fields["price"], times, price_is_fixed=shape.bound)
 
     def local(self, known: str) -> ast.expr:
         """A field in a local of its own, because it is read more than once."""

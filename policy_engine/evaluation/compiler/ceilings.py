@@ -34,12 +34,20 @@ class CeilingWriter:
     """Writes what ceilings ask of one decision. Amounts are expressions: `asked` and `tokens`."""
 
     def __init__(
-        self, reader: Reader, namespace: Namespace, price: ast.expr, times: Mapping[str, ast.expr | None]
+        self,
+        reader: Reader,
+        namespace: Namespace,
+        price: ast.expr,
+        times: Mapping[str, ast.expr | None],
+        *,
+        price_is_fixed: bool,
     ) -> None:
         self._reader = reader
         self._namespace = namespace
         self._price = price
         self._times = times  # scope → time since its start; None where it has just begun
+        # Where a price is bound with the facts, its shares are worked out with them.
+        self._shares_into = reader.prelude if price_is_fixed else reader.body
         self._limits: dict[object, str] = {}
 
     def condition(self, ceiling: Applied) -> list[ast.expr]:
@@ -59,7 +67,7 @@ class CeilingWriter:
                 N=constant(share.numerator),
                 D=constant(share.denominator * 100),
             )
-            self._reader.prelude.append(ast.Assign([ast.Name(local, ast.Store())], value))
+            self._shares_into.append(ast.Assign([ast.Name(local, ast.Store())], value))
         return name(self._limits[share])
 
     def used(self, rule: CeilingRule) -> ast.expr:
