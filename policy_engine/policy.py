@@ -74,23 +74,33 @@ class Policy:
 
     def admit(self, facts: Mapping[str, Any] | AdmitFacts) -> AdmitDecision:
         """May this execution start, in which lane, drawing on what? Raises `FactError` for bad input."""
-        return self.evaluator.admit(self._record(Point.ADMIT, facts))  # type: ignore[arg-type]  # by point
+        if isinstance(facts, AdmitFacts):
+            return self.evaluator.admit(facts)
+        return self.evaluator.admit(self.facts(Point.ADMIT, facts))
 
     def attempt(self, facts: Mapping[str, Any] | AttemptFacts) -> AttemptDecision:
         """May this attempt be made, and with how much? Raises `FactError` for bad input."""
-        return self.evaluator.attempt(self._record(Point.ATTEMPT, facts))  # type: ignore[arg-type]  # by point
+        if isinstance(facts, AttemptFacts):
+            return self.evaluator.attempt(facts)
+        return self.evaluator.attempt(self.facts(Point.ATTEMPT, facts))
 
     def progress(self, facts: Mapping[str, Any] | ProgressFacts) -> ProgressDecision:
         """May this attempt go on? Raises `FactError` for bad input."""
-        return self.evaluator.progress(self._record(Point.PROGRESS, facts))  # type: ignore[arg-type]  # by point
+        if isinstance(facts, ProgressFacts):
+            return self.evaluator.progress(facts)
+        return self.evaluator.progress(self.facts(Point.PROGRESS, facts))
 
     def failure(self, facts: Mapping[str, Any] | FailureFacts) -> FailureDecision:
         """Where does the step go now? Raises `FactError` for bad input."""
-        return self.evaluator.failure(self._record(Point.FAILURE, facts))  # type: ignore[arg-type]  # by point
+        if isinstance(facts, FailureFacts):
+            return self.evaluator.failure(facts)
+        return self.evaluator.failure(self.facts(Point.FAILURE, facts))
 
     def settle(self, facts: Mapping[str, Any] | SettleFacts) -> SettleDecision:
         """What becomes of the promised unit? Raises `FactError` for bad input."""
-        return self.evaluator.settle(self._record(Point.SETTLE, facts))  # type: ignore[arg-type]  # by point
+        if isinstance(facts, SettleFacts):
+            return self.evaluator.settle(facts)
+        return self.evaluator.settle(self.facts(Point.SETTLE, facts))
 
     def guard(self, to: BoundTo) -> Guard:
         """`attempt` and `progress` for one route of one execution, as functions of what still changes."""
@@ -136,9 +146,6 @@ class Policy:
         from policy_engine.evaluation.context import Boundary
 
         return Boundary(self.checked)
-
-    def _record(self, point: Point, facts: Mapping[str, Any] | Facts) -> Facts:
-        return self.boundary.facts(point, facts) if isinstance(facts, Mapping) else facts
 
 
 def load(

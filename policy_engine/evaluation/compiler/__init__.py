@@ -92,65 +92,63 @@ class CompiledEvaluator:
         self._fallback = fallback
         self._digests = digests
         self._index = RuleIndex(policy)
-        self._customers = self._index.customers
         self._lock = Lock()
         self._admit, self._attempt, self._progress, self._failure = (_Functions(cache_size) for _ in range(4))
-        self._settle, self._bound = _Functions(cache_size), _Functions(cache_size)
-        # The dictionaries that decisions read, each one attribute away.
-        self._admits, self._attempts = self._admit.ready, self._attempt.ready
-        self._progresses, self._failures = self._progress.ready, self._failure.ready
-        self._settles = self._settle.ready
+        self._bound = _Functions(cache_size)
+        # Functions and not methods: binding a method costs as much as a rule.
+        self.admit: Callable[[AdmitFacts], AdmitDecision] = self._asking_admit()
+        self.attempt: Callable[[AttemptFacts], AttemptDecision] = self._asking_attempt(
+            self._attempt, self._make_attempt
+        )
+        self.progress: Callable[[ProgressFacts], ProgressDecision] = self._asking_attempt(
+            self._progress, self._make_progress
+        )
+        self.failure: Callable[[FailureFacts], FailureDecision] = self._asking_failure()
+        self.settle: Callable[[SettleFacts], SettleDecision] = settlement.settle(policy, digests)
 
     # ------------------------------------------------------------ decisions
 
-    def admit(self, facts: AdmitFacts) -> AdmitDecision:
-        """May this execution start? Raises `FactError` for a required fact that was not given."""
-        customer = facts.customer
-        key = (facts.outcome, facts.plan, facts.lane, customer if customer in self._customers else None)
-        made = self._admits.get(key)
-        decision: AdmitDecision = (self._make_admit(key) if made is None else made)(facts)
-        return decision
+    def _asking_admit(self) -> Function:
+        ready, make, named = self._admit.ready.get, self._make_admit, self._index.customers_of_admission
 
-    def attempt(self, facts: AttemptFacts) -> AttemptDecision:
-        """May this attempt be made, and with how much? Raises `FactError` as `admit` does."""
-        customer = facts.customer
-        key = (facts.outcome, facts.plan, facts.lane, facts.route, customer if customer in self._customers else None)
-        made = self._attempts.get(key)
-        decision: AttemptDecision = (self._make_attempt(key) if made is None else made)(facts)
-        return decision
+        def admit(facts: AdmitFacts) -> Any:
+            customer = facts.customer if facts.customer in named else None
+            key = (facts.outcome, facts.plan, facts.lane, customer)
+            made = ready(key)
+            return (make(key) if made is None else made)(facts)
 
-    def progress(self, facts: ProgressFacts) -> ProgressDecision:
-        """May this attempt go on? Raises `FactError` as `admit` does."""
-        customer = facts.customer
-        key = (facts.outcome, facts.plan, facts.lane, facts.route, customer if customer in self._customers else None)
-        made = self._progresses.get(key)
-        decision: ProgressDecision = (self._make_progress(key) if made is None else made)(facts)
-        return decision
+        return admit
 
-    def failure(self, facts: FailureFacts) -> FailureDecision:
-        """Where does the step go now? Raises `FactError` as `admit` does."""
-        customer = facts.customer
-        key = (
-            facts.outcome,
-            facts.plan,
-            facts.lane,
-            facts.route,
-            facts.error,
-            customer if customer in self._customers else None,
-        )
-        made = self._failures.get(key)
-        decision: FailureDecision = (self._make_failure(key) if made is None else made)(facts)
-        return decision
+    def _asking_attempt(self, functions: _Functions, make: Callable[[Key], Function]) -> Function:
+        ready, named = functions.ready.get, self._index.customers_of_attempts
 
-    def settle(self, facts: SettleFacts) -> SettleDecision:
-        """What becomes of the promised unit?"""
-        made = self._settles.get((facts.outcome,))
-        decision: SettleDecision = (self._make_settle(facts.outcome) if made is None else made)(facts)
-        return decision
+        def ask(facts: AttemptFacts | ProgressFacts) -> Any:
+            customer = facts.customer if facts.customer in named else None
+            key = (facts.outcome, facts.plan, facts.lane, facts.route, customer)
+            made = ready(key)
+            return (make(key) if made is None else made)(facts)
+
+        def ask_anybody(facts: AttemptFacts | ProgressFacts) -> Any:
+            key = (facts.outcome, facts.plan, facts.lane, facts.route, None)
+            made = ready(key)
+            return (make(key) if made is None else made)(facts)
+
+        return ask if named else ask_anybody
+
+    def _asking_failure(self) -> Function:
+        ready, make, named = self._failure.ready.get, self._make_failure, self._index.customers_of_failures
+
+        def failure(facts: FailureFacts) -> Any:
+            customer = facts.customer if facts.customer in named else None
+            key = (facts.outcome, facts.plan, facts.lane, facts.route, facts.error, customer)
+            made = ready(key)
+            return (make(key) if made is None else made)(facts)
+
+        return failure
 
     def guard(self, to: BoundTo) -> Guard:
         """The functions of one route of one execution, with everything that is fixed worked out."""
-        customer = to.customer if to.customer in self._customers else None
+        customer = to.customer if to.customer in self._index.customers_of_attempts else None
         key = (to.outcome, to.plan, to.lane, to.route, customer)
         bind = self._bound.ready.get(key)
         if bind is None:
@@ -261,12 +259,6 @@ class CompiledEvaluator:
             return failures.failure(narrowed, self._digests, who, error, reference.failure)
 
         return self._keep(self._failure, key, make, reference.failure)
-
-    def _make_settle(self, outcome: str) -> Function:
-        made = settlement.settle(self._policy, self._digests, outcome)
-        with self._lock:
-            self._settle[outcome,] = made
-        return made
 
     def _keep(self, cache: _Functions, key: Key, make: Callable[[], Function], slow: Function) -> Function:
         """Make a function and keep it; where there is nothing to compile, the reference is kept in its place."""

@@ -25,6 +25,7 @@ from policy_engine.language.checked import (
     Test,
     atoms,
 )
+from policy_engine.language.vocabulary import Point
 
 SMALL = 24
 """Blocks with fewer rules are looked at whole."""
@@ -111,7 +112,10 @@ class RuleIndex:
 
     def __init__(self, policy: CheckedPolicy) -> None:
         self.policy = policy
-        self.customers = frozenset(_customers(policy))
+        every = list(policy.every_rule())
+        self.customers_of_admission = frozenset(_customers(r for r in every if Point.ADMIT in r.points))
+        self.customers_of_attempts = frozenset(_customers(r for r in every if isinstance(r, CeilingRule)))
+        self.customers_of_failures = frozenset(_customers(r for r in every if _is_read_at_failure(r)))
         self._blocks: dict[tuple[str, str], BlockIndex] = {}
 
     def narrowed(self, who: Who, lanes: Iterable[str]) -> CheckedPolicy:
@@ -155,9 +159,14 @@ def _over(whole: Mapping[str, Value], changed: Mapping[str, Value]) -> Mapping[s
     return ChainMap(dict(changed), whole)  # type: ignore[arg-type]  # it is only read
 
 
-def _customers(policy: CheckedPolicy) -> Iterator[str]:
-    """Every customer that some rule names."""
-    for rule in policy.every_rule():
+def _customers(rules: Iterable[Rule]) -> Iterator[str]:
+    """Every customer that some of these rules name."""
+    for rule in rules:
         for atom in atoms(rule.condition) if rule.condition is not None else ():
             if isinstance(atom, Member) and atom.read.name == "customer" and not atom.read.is_fact:
                 yield from atom.values
+
+
+def _is_read_at_failure(rule: Rule) -> bool:
+    """Retries, fallbacks and handoff limits; and the money ceilings that `ceiling` stands for."""
+    return Point.FAILURE in rule.points or isinstance(rule, CeilingRule)

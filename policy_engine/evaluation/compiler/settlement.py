@@ -4,59 +4,76 @@ from collections.abc import Callable
 
 from policy_engine.evaluation.decision import Digests, Head, SettleDecision
 from policy_engine.evaluation.facts import SettleFacts
-from policy_engine.language.checked import CheckedPolicy
+from policy_engine.language.checked import CheckedPolicy, Outcome
+
+Settle = Callable[[SettleFacts], SettleDecision]
 
 
-def settle(policy: CheckedPolicy, digests: Digests, outcome: str) -> Callable[[SettleFacts], SettleDecision]:
-    """The settle function of one outcome."""
-    terms = policy.outcomes[outcome]
-    window = terms.accepted_within_micros
+def settle(policy: CheckedPolicy, digests: Digests) -> Settle:
+    """The settle function of a policy."""
+    table: dict[tuple[str, str, str], SettleDecision | Settle] = {}
+    impossible = SettleDecision(Head("refuse", "not_possible", policy.currency, digests))
+    for outcome in policy.outcomes.values():
+        for (state, event), answer in _answers(outcome, policy.currency, digests, impossible).items():
+            table[outcome.name, state, event] = answer
+    find = table.get
+
+    def settled(facts: SettleFacts) -> SettleDecision:
+        answer = find((facts.outcome, facts.state, facts.event), impossible)
+        return answer if answer.__class__ is SettleDecision else answer(facts)  # type: ignore[operator]
+
+    return settled
+
+
+def _answers(
+    outcome: Outcome, currency: str, digests: Digests, impossible: SettleDecision
+) -> dict[tuple[str, str], SettleDecision | Settle]:
+    """What each possible event makes of each state: a decision, or a function where price or time matters."""
+    window = outcome.accepted_within_micros
 
     def head(effect: str, reason: str | None = None) -> Head:
-        return Head(effect, reason, policy.currency, digests)
+        return Head(effect, reason, currency, digests)
 
     accepted, reversed_ = head("accepted"), head("reversed")
-    impossible = SettleDecision(head("refuse", "not_possible"))
     closed = SettleDecision(head("refuse", "window_closed"))
-    delivered = SettleDecision(head("delivered"), unit="held", window_micros=window)
     rejected = SettleDecision(head("rejected"), unit="restored")
     expired = SettleDecision(head("expired"), unit="restored")
     ended = {
-        "abort": SettleDecision(head("aborted"), unit="restored"),
-        "hand_off": SettleDecision(head("handed_off"), unit="restored"),
+        ("running", "abort"): SettleDecision(head("aborted"), unit="restored"),
+        ("running", "hand_off"): SettleDecision(head("handed_off"), unit="restored"),
     }
 
-    def running(facts: SettleFacts) -> SettleDecision:
-        if facts.event == "deliver":
-            return SettleDecision(accepted, (), (), "consumed", facts.price_nanos) if window is None else delivered
-        return ended.get(facts.event, impossible)
+    def final(facts: SettleFacts) -> SettleDecision:
+        return SettleDecision(accepted, (), (), "consumed", facts.price_nanos)
 
-    def pending(facts: SettleFacts) -> SettleDecision:
-        event = facts.event
-        if event not in ("accept", "reject", "lapse"):
-            return impossible
-        left = (window or 0) - facts.since_delivery_micros
-        if event == "lapse":
-            if left > 0:
-                return impossible
-            return expired if terms.else_expired else SettleDecision(accepted, (), (), "consumed", facts.price_nanos)
-        if left <= 0:
-            return closed
-        if event == "reject":
-            return rejected
-        return SettleDecision(accepted, (), (), "consumed", facts.price_nanos, left)
+    if window is None:
+        # Delivery is acceptance; whatever else is asked of a delivery comes after its window.
+        lapsed: SettleDecision | Settle = expired if outcome.else_expired else final
+        late = {("delivered", "accept"): closed, ("delivered", "reject"): closed, ("accepted", "reverse"): closed}
+        return {**ended, **late, ("running", "deliver"): final, ("delivered", "lapse"): lapsed}
 
-    def taken(facts: SettleFacts) -> SettleDecision:
-        if facts.event != "reverse":
+    def accept(facts: SettleFacts) -> SettleDecision:
+        left = window - facts.since_delivery_micros
+        return SettleDecision(accepted, (), (), "consumed", facts.price_nanos, left) if left > 0 else closed
+
+    def reject(facts: SettleFacts) -> SettleDecision:
+        return rejected if facts.since_delivery_micros < window else closed
+
+    def lapse(facts: SettleFacts) -> SettleDecision:
+        if facts.since_delivery_micros < window:
             return impossible
-        if (0 if window is None else window - facts.since_delivery_micros) <= 0:
+        return expired if outcome.else_expired else final(facts)
+
+    def reverse(facts: SettleFacts) -> SettleDecision:
+        if facts.since_delivery_micros >= window:
             return closed
         return SettleDecision(reversed_, (), (), "restored", -facts.price_nanos)
 
-    states = {"running": running, "delivered": pending, "accepted": taken}
-
-    def settled(facts: SettleFacts) -> SettleDecision:
-        made = states.get(facts.state)
-        return impossible if made is None else made(facts)
-
-    return settled
+    return {
+        **ended,
+        ("running", "deliver"): SettleDecision(head("delivered"), unit="held", window_micros=window),
+        ("delivered", "accept"): accept,
+        ("delivered", "reject"): reject,
+        ("delivered", "lapse"): lapse,
+        ("accepted", "reverse"): reverse,
+    }
