@@ -68,8 +68,7 @@ class BlockIndex:
         if self._small:
             return
         for rule in listed:
-            # A block with an `allow` needs one that holds, so its allows matter even to whom they cannot apply.
-            found = None if isinstance(rule, AllowRule) else anchor(rule.condition)
+            found = None if _speaks_to_all(rule) else anchor(rule.condition)
             if found is None:
                 self._free.append(rule)
             else:
@@ -89,6 +88,13 @@ class BlockIndex:
                 found += (rule for (anchored, _), rules in self._anchored.items() if anchored == name for rule in rules)
         unique = sorted(dict.fromkeys(found), key=lambda rule: rule.span.order)
         return _rules(unique)
+
+
+def _speaks_to_all(rule: Rule) -> bool:
+    """A block with an `allow` needs one that holds, so its allows matter even to whom they cannot apply; and a
+    shadow `forbid` says of everyone whether it would refuse.
+    """
+    return isinstance(rule, AllowRule) or (isinstance(rule, ForbidRule) and rule.shadow)
 
 
 def _rules(rules: Iterable[Rule]) -> Rules:
