@@ -8,7 +8,6 @@ and a fifth of the cost of a frozen dataclass to make.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -18,8 +17,7 @@ from policy_engine.language.checked import RuleRef
 from policy_engine.language.units import print_duration, print_money, print_percent
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(Struct, frozen=True):
     """One rule's part in a decision. Numbers are in `unit` (`money` nano units, `time` microseconds,
     `attempts`, `tokens`, `count`); None where the rule has no such number, or it is not known.
     """
@@ -31,24 +29,21 @@ class Ruling:
     asked: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """A ceiling or limit whose use first crosses `percent` of it with this decision."""
 
     ruling: Ruling
     percent: Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class Shadow:
+class Shadow(Struct, frozen=True):
     """What a rule that is not enforced would have said."""
 
     ruling: Ruling
     refuses: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(Struct, frozen=True):
     """What an execution draws on: `kind` is `allowance`, `pack`, `promotion` (a grant, by id), `overage`, `list`
     or `escrow` (the store did not answer and the policy allows work within an amount).
     """
@@ -58,8 +53,7 @@ class Draw:
     grant: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
+class Digests(Struct, frozen=True):
     """The content digests of the policy set and of the price table that decided."""
 
     policy: str
@@ -212,8 +206,7 @@ class Decision(Struct, frozen=True):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class LaneRefusal:
+class LaneRefusal(Struct, frozen=True):
     """Why a lane that was looked at is not the one: the rules that refused it."""
 
     lane: str

@@ -285,7 +285,7 @@ class _Writer:
     def _enter(self, lane: str, fixed: dict[str, str | None], allows: list[_Says]) -> list[ast.stmt]:
         lines: ast.expr = row([])
         for says in _in_place(allows):
-            line = row([self.namespace.bind(Part(says.rule.ref)), constant(None), constant(None), constant(None)])
+            line = self.namespace.bind((Part(says.rule.ref), None, None, None))
             shown = row([line]) if says.when is None else expression("(L,) if C else ()", L=line, C=says.when)
             lines = shown if isinstance(lines, ast.Tuple) and not lines.elts else ast.BinOp(lines, ast.Add(), shown)
         return [

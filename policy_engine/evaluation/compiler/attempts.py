@@ -27,7 +27,7 @@ from policy_engine.evaluation.compiler.quoting import (
 from policy_engine.evaluation.decision import AttemptDecision, Digests, Head, ProgressDecision
 from policy_engine.evaluation.facts import MISSING
 from policy_engine.language.checked import CeilingRule, CheckedPolicy, Route
-from policy_engine.language.units import PICOS_PER_NANO
+from policy_engine.language.units import PICOS_PER_NANO, Rates
 from policy_engine.language.vocabulary import Point
 
 OPTIONAL = frozenset({"input_tokens", "estimate"})
@@ -175,26 +175,42 @@ def attempt(
     body: list[ast.stmt] = []
     if crossing:
         body.append(branch(either(crossing), _tight(writer, timed)))
-    deadline: ast.expr = constant(None)
-    lines: ast.expr = row([])
-    if len(timed) == 1 and timed[0].condition is None:
+    timing: list[tuple[list[ast.expr], ast.expr, ast.expr]] = [([], row([]), constant(None))]
+    if len(timed) == 1:
         rule = timed[0].rule
-        deadline = expression("L - U", L=ceilings.limit(rule), U=ceilings.used(rule))
-        lines = row([ceilings.line(rule, "decides", asked, tokens)])
+        left = expression("L - U", L=ceilings.limit(rule), U=ceilings.used(rule))
+        line = row([ceilings.line(rule, "decides", asked, tokens)])
+        condition = ceilings.condition(timed[0])
+        timing = [(condition, line, left), *timing] if condition else [([], line, left)]
     elif timed:
         body += _tightest_time(timed, ceilings)
-        deadline, lines = name("deadline"), name("lines")
-
-    def go(shown: ast.expr) -> ast.Return:
-        return _go(writer, "go", None, shown, name("max_output_tokens"), deadline)
-
-    if alerts:
-        fired = [branch(test, statements("fired += (LINE,)", LINE=line)) for test, line in alerts]
-        shown = _joined(ast.BinOp(lines, ast.Add(), name("fired")), verdicts)
-        told = [*statements("fired = ()"), *fired, go(shown)]
-        body.append(branch(either([test for test, _ in alerts]), told))
-    body.append(go(_joined(lines, verdicts)))
+        timing = [([], name("lines"), name("deadline"))]
+    for condition, lines, deadline in timing:
+        ways = _ways_to_go(writer, alerts, lines, verdicts, deadline)
+        body += [branch(condition[0], ways)] if condition else ways
     return writer.finish("attempt", body, f"attempt {who.outcome}")
+
+
+def _ways_to_go(
+    writer: _Writer,
+    alerts: list[tuple[ast.expr, ast.expr]],
+    lines: ast.expr,
+    verdicts: ast.expr | None,
+    deadline: ast.expr,
+) -> list[ast.stmt]:
+    """Go, with the alerts that fire or with none."""
+    cap = name("max_output_tokens")
+    body: list[ast.stmt] = []
+    if len(alerts) == 1:
+        test, line = alerts[0]
+        told = _joined(_joined(lines, row([line])), verdicts)
+        body.append(branch(test, [_go(writer, "go", None, told, cap, deadline)]))
+    elif alerts:
+        fired = [branch(test, statements("fired += (LINE,)", LINE=line)) for test, line in alerts]
+        told = _joined(ast.BinOp(lines, ast.Add(), name("fired")), verdicts)
+        inside = [*statements("fired = ()"), *fired, _go(writer, "go", None, told, cap, deadline)]
+        body.append(branch(either([test for test, _ in alerts]), inside))
+    return [*body, _go(writer, "go", None, _joined(lines, verdicts), cap, deadline)]
 
 
 def _go(
@@ -241,6 +257,17 @@ def progress(
 # ---------------------------------------------------------------- amounts
 
 
+def _cost(rates: Rates, sent: ast.expr, received: ast.expr) -> ast.expr:
+    """`Rates.cost_nanos`, without the rounding where the rates are whole nano units."""
+    in_picos, out_picos = rates.input_picos, rates.output_picos
+    holes = {"SENT": sent, "OUT": received}
+    if in_picos % PICOS_PER_NANO == out_picos % PICOS_PER_NANO == 0:
+        a, b = constant(in_picos // PICOS_PER_NANO), constant(out_picos // PICOS_PER_NANO)
+        return expression("A * SENT + B * OUT", A=a, B=b, **holes)
+    a, b = constant(in_picos), constant(out_picos)
+    return expression("-(-(A * SENT + B * OUT) // SCALE)", A=a, B=b, SCALE=constant(PICOS_PER_NANO), **holes)
+
+
 def _amounts(writer: _Writer) -> list[ast.stmt]:
     """`asked` and `tokens` of the worst case; what cannot be known goes to the reference."""
     route, shape = writer.route, writer.shape
@@ -258,13 +285,8 @@ def _amounts(writer: _Writer) -> list[ast.stmt]:
     if route.cost_nanos is not None:
         asked = statements("asked = COST if STATED is None else STATED", COST=constant(route.cost_nanos), **holes)
     elif route.rates is not None:
-        asked = statements(
-            "asked = -(-(IN * SENT + OUT * CAP) // SCALE) if STATED is None else STATED",
-            IN=constant(route.rates.input_picos),
-            OUT=constant(route.rates.output_picos),
-            SCALE=constant(PICOS_PER_NANO),
-            **holes,
-        )
+        cost = _cost(route.rates, holes["SENT"], holes["CAP"])
+        asked = statements("asked = COST if STATED is None else STATED", COST=cost, **holes)
     else:
         asked = [branch(expression("STATED is None", **holes), shape.slow()), *statements("asked = STATED", **holes)]
     return [*unknown, *tokens, *asked]
@@ -287,13 +309,7 @@ def _streamed(writer: _Writer) -> list[ast.stmt]:
     if route.cost_nanos is not None:
         asked = statements("asked = COST", COST=constant(route.cost_nanos))
     elif route.rates is not None:
-        asked = statements(
-            "asked = -(-(R * SENT + S * OUT) // SCALE)",
-            R=constant(route.rates.input_picos),
-            S=constant(route.rates.output_picos),
-            SCALE=constant(PICOS_PER_NANO),
-            **holes,
-        )
+        asked = statements("asked = COST", COST=_cost(route.rates, holes["SENT"], holes["OUT"]))
     else:
         asked = [branch(expression("STATED is None", **holes), shape.slow()), *statements("asked = STATED", **holes)]
     return [*unknown, *tokens, *asked]
@@ -344,6 +360,7 @@ def _tight(writer: _Writer, timed: list[Applied]) -> list[ast.stmt]:
         rooms[number] = name(f"room{number}")
     if not rooms:
         return [*body, *writer.shape.slow()]  # what crosses cannot be shrunk, and would have refused
+    ceilings.amounts_change = True
     body += statements("cap = LEFT", LEFT=ast.Call(name("min"), [name("max_output_tokens"), *rooms.values()], []))
     body += _with_cap(writer, name("cap"), ("asked", "tokens"))
     alerts = [test for ceiling in enforced for test, _ in ceilings.alerts(ceiling, asked, tokens)]
@@ -370,6 +387,7 @@ def _tight(writer: _Writer, timed: list[Applied]) -> list[ast.stmt]:
             left = name(f"left{timed.index(ceiling)}")
             body.append(branch(expression("L is not None and L == deadline", L=left), add))
     shown = _joined(name("lines"), ceilings.verdicts(writer.shadowed, asked, tokens))
+    ceilings.amounts_change = False
     return [*body, _go(writer, "go", "shrunk", shown, name("cap"), deadline)]
 
 
@@ -400,13 +418,8 @@ def _with_cap(writer: _Writer, cap: ast.expr, into: tuple[str, str]) -> list[ast
         return statements(f"{into[0]} = asked\n{into[1]} = tokens")
     money = statements(f"{into[0]} = asked")
     if route.rates is not None and route.cost_nanos is None:
-        money = statements(
-            f"{into[0]} = -(-(IN * SENT + OUT * CAP) // SCALE) if STATED is None else STATED",
-            IN=constant(route.rates.input_picos),
-            OUT=constant(route.rates.output_picos),
-            SCALE=constant(PICOS_PER_NANO),
-            **holes,
-        )
+        cost = _cost(route.rates, holes["SENT"], cap)
+        money = statements(f"{into[0]} = COST if STATED is None else STATED", COST=cost, **holes)
     return [*money, *statements(f"{into[1]} = SENT + CAP", **holes)]
 
 

@@ -49,6 +49,7 @@ class CeilingWriter:
         # Where a price is bound with the facts, its shares are worked out with them.
         self._shares_into = reader.prelude if price_is_fixed else reader.body
         self._limits: dict[object, str] = {}
+        self.amounts_change = False  # set where `asked` and `tokens` are given new values
 
     def condition(self, ceiling: Applied) -> list[ast.expr]:
         """The test under which it applies; nothing for one that always does."""
@@ -90,9 +91,22 @@ class CeilingWriter:
             over = expression("U >= L", U=used, L=limit)
         elif rule.scope.execution == "attempt":
             over = expression("A > L", A=self.asked(rule, asked, tokens), L=limit)
+        elif rule.quantity == "attempts":
+            over = expression("U >= L", U=used, L=limit)  # one more would be past it
         else:
-            over = expression("U + A > L", U=used, A=self.asked(rule, asked, tokens), L=limit)
+            over = expression("T > L", T=self._total(rule, asked, tokens), L=limit)
         return both([*(self.condition(ceiling) if conditional else []), over])
+
+    def _total(self, rule: CeilingRule, asked: ast.expr, tokens: ast.expr) -> ast.expr:
+        amount = self.asked(rule, asked, tokens)
+        if isinstance(amount, ast.Name) and amount.id in ("asked", "tokens") and not self.amounts_change:
+            return self._reader.with_asked(rule.meter, amount.id)
+        return expression("U + A", U=self.used(rule), A=amount)
+
+    def _with(self, rule: CeilingRule, asked: ast.expr, tokens: ast.expr) -> ast.expr:
+        if rule.scope.execution == "attempt" or rule.quantity == "attempts":
+            return expression("U + A", U=self.used(rule), A=self.asked(rule, asked, tokens))
+        return self._total(rule, asked, tokens)
 
     def line(self, rule: CeilingRule, role: str, asked: ast.expr, tokens: ast.expr) -> ast.expr:
         """What a decision shows of it."""
@@ -143,7 +157,7 @@ class CeilingWriter:
                     N=constant(percent.numerator),
                     D=constant(percent.denominator * 100),
                 )
-            crossing = expression("U < T <= U + A", U=self.used(rule), T=threshold, A=self.asked(rule, asked, tokens))
+            crossing = expression("U < T <= V", U=self.used(rule), T=threshold, V=self._with(rule, asked, tokens))
             part = self._namespace.bind(Part(rule.ref, UNITS[rule.quantity], "alert", percent))
             line = row([part, self.limit(rule), self.used(rule), self.asked(rule, asked, tokens)])
             found.append((both([*self.condition(ceiling), crossing]), line))

@@ -133,6 +133,15 @@ class Reader:
             self.body.append(ast.Assign([ast.Name(local, ast.Store())], value))
         return name(self._locals[key])
 
+    def with_asked(self, meter: Meter, asked: str) -> ast.expr:
+        """Incurred plus reserved plus what is asked for, which is fixed from here on."""
+        key = ("with", meter, asked)
+        if key not in self._locals:
+            value = expression("U + A", U=self.used(meter), A=name(asked))
+            local = self._locals[key] = f"t{len(self._locals)}"
+            self.body.append(ast.Assign([ast.Name(local, ast.Store())], value))
+        return name(self._locals[key])
+
     def settled(self, meter: Meter) -> ast.expr:
         return expression("R.settled", R=name(self.reading(meter)))
 
@@ -165,7 +174,7 @@ class Reader:
         if isinstance(test, AnyOf):
             return either([self._expression(part) for part in test.parts])
         if isinstance(test, Inverse):
-            return ast.UnaryOp(ast.Not(), self._expression(test.part))
+            return _negated(self._expression(test.part))
         return self._atom(test)
 
     def _atom(self, atom: Atom) -> ast.expr:
@@ -204,6 +213,14 @@ class Reader:
             return _comparison(values[0], atom.op, constant(float(limit)))
         compare = _exact_comparison(atom)
         return ast.Call(self.namespace.bind(compare), values, [])
+
+
+def _negated(test: ast.expr) -> ast.expr:
+    """`not test`, as the opposite comparison where there is one."""
+    opposite = {ast.Eq: ast.NotEq, ast.In: ast.NotIn}
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in opposite:
+        return ast.Compare(test.left, [opposite[type(test.ops[0])]()], test.comparators)
+    return ast.UnaryOp(ast.Not(), test)
 
 
 def _comparison(left: ast.expr, op: str, right: ast.expr) -> ast.expr:

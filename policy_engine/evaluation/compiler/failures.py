@@ -87,8 +87,12 @@ class _Writer:
         return found
 
     def write(self) -> Callable[..., Any]:
+        retrying = self._retry()
+        # What fallbacks read is read behind the retry: most failures end there.
+        before = [*self.reader.body, *retrying]
+        self.reader.body.clear()
         self._look_at_ceiling()
-        body = self._retry()
+        body: list[ast.stmt] = []
         for number, (condition, rule) in enumerate(self.fallbacks, start=1):
             body += self._fallback(condition, rule)
             if condition is None and rule.target == "stop":
@@ -101,7 +105,7 @@ class _Writer:
         given = statements("given = f.given") if reader.prelude else []
         opening = statements("read = f.meters.get\nvisited = f.visited\nretries = f.retries")
         made: Callable[..., Any] = load(
-            function("failure", ["f"], [*given, *reader.prelude, *opening, *reader.body, *body]),
+            function("failure", ["f"], [*given, *reader.prelude, *opening, *before, *reader.body, *body]),
             self.namespace,
             f"failure {self.error}",
         )
@@ -112,11 +116,18 @@ class _Writer:
     def _retry(self) -> list[ast.stmt]:
         """`spent`, the lines of rules without a retry left; and the retry, if one is left in all."""
         if not self.retries:
-            return statements("spent = ()")
+            return statements("spent = ()")  # shown by a stop that nothing else decides
         body: list[ast.stmt] = []
         counts: list[ast.expr] = []
         for number, (_, rule) in enumerate(self.retries):
-            made = expression("count(retries, CLASSES) if retries else 0", CLASSES=self.namespace.bind(rule.classes))
+            classes = self.namespace.bind(rule.classes)
+            made = expression("count(retries, CLASSES) if retries else 0", CLASSES=classes)
+            if len(rule.classes) <= 3:
+                each = [expression("retries.get(E, 0)", E=constant(error)) for error in sorted(rule.classes)]
+                total = each[0]
+                for one in each[1:]:
+                    total = ast.BinOp(total, ast.Add(), one)
+                made = expression("TOTAL if retries else 0", TOTAL=total)
             body.append(ast.Assign([ast.Name(f"n{number}", ast.Store())], made))
             counts.append(name(f"n{number}"))
         self.namespace.objects["count"] = _count
@@ -143,6 +154,8 @@ class _Writer:
         delay = delays[0] if len(delays) == 1 else ast.Call(name("max"), delays, [])
         again = self._decision("retry", _added(used), route=constant(self.route), delay=delay)
         body.append(branch(permitted, [ast.Return(again)]))
+        if len(self.retries) == 1 and conditions == [None] and self.error not in NEVER_RETRIED:
+            return [*body, *statements("spent = LINES", LINES=row(rows))]  # that one, or it would have retried
         exhausted = []
         for condition, count, line, (_, rule) in zip(conditions, counts, rows, self.retries, strict=True):
             over = expression("N >= C", N=count, C=constant(rule.count))
@@ -174,8 +187,8 @@ class _Writer:
     # ------------------------------------------------------------ fallbacks
 
     def _fallback(self, condition: Test | None, rule: FallbackRule) -> list[ast.stmt]:
-        part = row([row([self.namespace.bind(Part(rule.ref)), constant(None), constant(None), constant(None)])])
-        said = ast.BinOp(name("spent"), ast.Add(), part)
+        lines = self.namespace.bind(((Part(rule.ref), None, None, None),))
+        said = ast.BinOp(name("spent"), ast.Add(), lines) if self.retries else lines
         if rule.target == "next":
             return self._next(condition, said)
         ways = [] if condition is None else [self.reader.test(condition)]
@@ -273,7 +286,11 @@ def _added(tuples: list[ast.expr]) -> ast.expr:
 
 
 def _count(retries: Mapping[str, int], classes: frozenset[str]) -> int:
-    return sum(made for error, made in retries.items() if error in classes)
+    total = 0
+    for error, made in retries.items():
+        if error in classes:
+            total += made
+    return total
 
 
 def _furthest(visited: tuple[str, ...], order: Mapping[str, int]) -> int:
