@@ -25,7 +25,8 @@ from unittest.mock import patch
 from policy_engine.evaluation import compiler
 from policy_engine.evaluation.compiler import CompiledEvaluator, attempts, index
 from policy_engine.evaluation.decision import Decision, Digests
-from policy_engine.evaluation.facts import AttemptFacts, FactError, Facts, ProgressFacts
+from policy_engine.evaluation.evaluator import Bound, Evaluator
+from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FactError, Facts, FailureFacts, ProgressFacts
 from policy_engine.evaluation.guard import BoundTo
 from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.language.checked import CheckedPolicy
@@ -40,6 +41,9 @@ from tests.generators.words import WINDOWS
 
 POINTS = ("admit", "attempt", "progress", "failure", "settle")
 GUARDED = {"attempt": "guard.attempt", "progress": "guard.progress"}
+BOUNDED = {"admit": "bounds.admit", "attempt": "bounds.attempt", "failure": "bounds.failure"}
+"""The same facts asked another way: of a guard bound to an execution, and for the limits that a decision leans on."""
+
 ASKED = {"admit": 30, "attempt": 24, "progress": 24, "failure": 24, "settle": 8}
 """How often one combination of names is asked at each point."""
 
@@ -73,7 +77,8 @@ class Raised:
     trace: str = ""
 
 
-Answer = Decision | Raised
+Bounds = tuple[Bound, ...]
+Answer = Decision | Bounds | Raised
 
 
 @dataclass(frozen=True)
@@ -167,23 +172,21 @@ class Pair:
         self.reference = ReferenceEvaluator(checked, DIGESTS)
         self.compiled = CompiledEvaluator(checked, DIGESTS, Counting, cache_size=variant.cache_size)
 
-    def expected(self, point: str, facts: Facts) -> Answer:
+    def expected(self, way: str, facts: Facts) -> Answer:
         try:
-            decision: Decision = getattr(self.reference, point.removeprefix("guard."))(facts)
+            return _bounds(self.reference, facts) if way in BOUNDED.values() else _decision(self.reference, way, facts)
         except FactError as error:
             return Raised(error.name, error.message)
-        return decision
 
-    def found(self, point: str, facts: Facts) -> Answer:
+    def found(self, way: str, facts: Facts) -> Answer:
         try:
-            if point.startswith("guard."):
+            if way in GUARDED.values():
                 return self._guarded(facts)
-            decision: Decision = getattr(self.compiled, point)(facts)
+            return _bounds(self.compiled, facts) if way in BOUNDED.values() else _decision(self.compiled, way, facts)
         except FactError as error:
             return Raised(error.name, error.message)
         except Exception as error:
             return Raised(type(error).__name__, str(error), traceback.format_exc())
-        return decision
 
     def _guarded(self, facts: Facts) -> Decision:
         assert isinstance(facts, AttemptFacts | ProgressFacts)
@@ -197,9 +200,31 @@ class Pair:
         return decision
 
 
+def point_of(way: str) -> str:
+    """The decision point whose facts a way of asking takes."""
+    return way.partition(".")[2] or way
+
+
+def _decision(evaluator: Evaluator, way: str, facts: Facts) -> Decision:
+    decision: Decision = getattr(evaluator, point_of(way))(facts)
+    return decision
+
+
+def _bounds(evaluator: Evaluator, facts: Facts) -> Bounds:
+    policy: CheckedPolicy = getattr(evaluator, "_policy")  # noqa: B009 - both have it, the protocol does not
+    if isinstance(facts, AdmitFacts):
+        outcome = policy.outcomes[facts.outcome]
+        return evaluator.admission_bounds(facts, facts.lane or outcome.lanes[0], outcome.price_nanos)
+    if isinstance(facts, AttemptFacts):
+        return evaluator.attempt_bounds(facts, facts.estimate_nanos)
+    assert isinstance(facts, FailureFacts)
+    desks = [name for name, route in policy.routes.items() if route.kind == "handoff"]
+    return tuple(bound for desk in desks for bound in evaluator.handoff_bounds(facts, desk))
+
+
 def agree(expected: Answer, found: Answer) -> bool:
     """Equal as a whole, in words and as plain data."""
-    if isinstance(expected, Raised) or isinstance(found, Raised):
+    if not isinstance(expected, Decision) or not isinstance(found, Decision):
         return expected == found
     return expected == found and str(expected) == str(found) and expected.to_json() == found.to_json()
 
@@ -207,7 +232,7 @@ def agree(expected: Answer, found: Answer) -> bool:
 def shown(answer: Answer) -> str:
     if isinstance(answer, Raised):
         return answer.trace or f"bad input: {answer.message}"
-    return f"{answer}\n           {answer!r}"
+    return f"{answer}\n           {answer!r}" if isinstance(answer, Decision) else repr(answer)
 
 
 # ---------------------------------------------------------------- many cases
@@ -249,20 +274,28 @@ def _ask(pair: Pair, facts: Leaning, who: Who, point: str, report: Report, seed:
             return
         asked = facts.facts(point, who)
         expected = pair.expected(point, asked)
-        ways = [point]
-        if point in GUARDED and getattr(asked, "escrow", None) is None:  # a guard stands for a store that answers
-            ways.append(GUARDED[point])
-        for way in ways:
-            before = Counting.answered
-            found = pair.found(way, asked)
-            report.asked[way] += 1
-            if Counting.answered == before:
-                report.compiled[way] += 1
-                answered += 1
-            if not agree(expected, found):
-                plain = to_plain(pair.checked, asked)
-                report.difference = Difference(seed, draft, way, plain, shown(expected), shown(found))
-                return
+        before = Counting.answered
+        if not _agrees(pair, point, asked, expected, report, seed, draft):
+            return
+        answered += Counting.answered == before
+        # A guard stands for a store that answers.
+        if point in GUARDED and getattr(asked, "escrow", None) is None:
+            _agrees(pair, GUARDED[point], asked, expected, report, seed, draft)
+        if point in BOUNDED and number % 8 == 0 and facts.complete:  # only what could be decided has bounds
+            _agrees(pair, BOUNDED[point], asked, pair.expected(BOUNDED[point], asked), report, seed, draft)
+        if report.difference is not None:
+            return
+
+
+def _agrees(pair: Pair, way: str, facts: Facts, expected: Answer, report: Report, seed: int, draft: Draft) -> bool:
+    before = Counting.answered
+    found = pair.found(way, facts)
+    report.asked[way] += 1
+    report.compiled[way] += Counting.answered == before
+    if agree(expected, found):
+        return True
+    report.difference = Difference(seed, draft, way, to_plain(pair.checked, facts), shown(expected), shown(found))
+    return False
 
 
 def opened(draft: Draft) -> Draft:

@@ -58,6 +58,11 @@ class Leaning(Asking):
         self._calm = False
         self._amounts: dict[str, list[int] | list[float]] = {}
 
+    @property
+    def complete(self) -> bool:
+        """Whether every required fact is given."""
+        return not self._missing
+
     def who(self) -> Who:
         pick, checked = self._pick, self._checked
         outcome = pick.of(list(checked.outcomes))

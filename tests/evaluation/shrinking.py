@@ -10,7 +10,7 @@ from typing import Any
 
 from policy_engine.language.diagnostics import PolicyError
 from policy_engine.policy import load
-from tests.evaluation.differential import VARIANTS, Answer, Difference, Pair, agree, compiling, shown
+from tests.evaluation.differential import VARIANTS, Answer, Difference, Pair, agree, compiling, point_of, shown
 from tests.evaluation.kept import Plain, from_plain, to_plain
 from tests.generators.drafts import Block, Draft
 
@@ -24,7 +24,7 @@ def disagreement(text: str, point: str, plain: Plain) -> Disagreement | None:
     """What the reference and the compiled evaluator answer where they disagree, under any of the variants."""
     try:
         checked = load(text).checked
-        facts = from_plain(checked, point.removeprefix("guard."), plain)
+        facts = from_plain(checked, point_of(point), plain)
     except (PolicyError, LookupError):
         return None
     for variant in VARIANTS:
@@ -57,7 +57,7 @@ def shrunk(difference: Difference) -> Difference:
         else:  # what comes next has moved to this place
             (draft, plain), answers, smaller = candidate, still, True
     checked = load(draft.text).checked
-    plain = to_plain(checked, from_plain(checked, point.removeprefix("guard."), plain))
+    plain = to_plain(checked, from_plain(checked, point_of(point), plain))
     expected, found = answers
     return replace(difference, draft=draft, facts=plain, expected=shown(expected), found=shown(found))
 
@@ -115,6 +115,16 @@ def _less_block(block: Block) -> Iterator[Block]:
         yield replace(block, rules=rules)
     for settings in _without_one(block.settings):
         yield replace(block, settings=settings)
+    for number, setting in enumerate(block.settings):
+        for less in _shorter(setting):
+            yield replace(block, settings=(*block.settings[:number], less, *block.settings[number + 1 :]))
+
+
+def _shorter(setting: str) -> Iterator[str]:
+    """A path or a list with one name less."""
+    for joint in (" -> ", ", "):
+        parts = tuple(setting.split(joint))
+        yield from (joint.join(less) for less in _without_one(parts) if less)
 
 
 def _without_one(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from policy_engine.policy import load
-from tests.evaluation.differential import POINTS, Report, base_seed, run
+from tests.evaluation.differential import POINTS, Report, base_seed, point_of, run
 from tests.evaluation.kept import from_plain, to_plain
 from tests.evaluation.shrinking import disagreement, keep, shrunk
 
@@ -41,6 +41,6 @@ def test_what_differed_once_is_equal(path: Path) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     text = "\n".join(case["policy"]) + "\n"
     checked = load(text).checked
-    point = case["point"].removeprefix("guard.")
+    point = point_of(case["point"])
     assert to_plain(checked, from_plain(checked, point, case["facts"])) == case["facts"]  # the case still says it all
     assert disagreement(text, case["point"], case["facts"]) is None
