@@ -20,6 +20,12 @@ from cachetools import FIFOCache
 
 from policy_engine.evaluation.compiler import admission, attempts, failures, settlement
 from policy_engine.evaluation.compiler.conditions import NotCompiled
+from policy_engine.evaluation.compiler.dispatch import (
+    asking,
+    names_of_admission,
+    names_of_attempts,
+    names_of_failures,
+)
 from policy_engine.evaluation.compiler.index import RuleIndex, Who
 from policy_engine.evaluation.decision import (
     AdmitDecision,
@@ -42,7 +48,8 @@ ASKED_OFTEN = 64
 """How often a combination is asked for before its function is made: while there is room, and when there is none."""
 
 Function = Callable[[Any], Any]
-Key = tuple[str | None, ...]
+Key = Any
+"""The names that make a difference: one of them, or a tuple."""
 
 
 class _Functions(FIFOCache[Key, Function]):
@@ -95,56 +102,24 @@ class CompiledEvaluator:
         self._lock = Lock()
         self._admit, self._attempt, self._progress, self._failure = (_Functions(cache_size) for _ in range(4))
         self._bound = _Functions(cache_size)
+        index = self._index
+        attempts_by = names_of_attempts(policy, index.customers_of_attempts)
+        failures_by = names_of_failures(policy, index.customers_of_failures)
+        admission_by = names_of_admission(policy, index.customers_of_admission)
         # Functions and not methods: binding a method costs as much as a rule.
-        self.admit: Callable[[AdmitFacts], AdmitDecision] = self._asking_admit()
-        self.attempt: Callable[[AttemptFacts], AttemptDecision] = self._asking_attempt(
-            self._attempt, self._make_attempt
+        self.admit: Callable[[AdmitFacts], AdmitDecision] = asking(
+            "admit", admission_by, self._admit.ready.get, self._make_admit, index.customers_of_admission
         )
-        self.progress: Callable[[ProgressFacts], ProgressDecision] = self._asking_attempt(
-            self._progress, self._make_progress
+        self.attempt: Callable[[AttemptFacts], AttemptDecision] = asking(
+            "attempt", attempts_by, self._attempt.ready.get, self._make_attempt, index.customers_of_attempts
         )
-        self.failure: Callable[[FailureFacts], FailureDecision] = self._asking_failure()
+        self.progress: Callable[[ProgressFacts], ProgressDecision] = asking(
+            "progress", attempts_by, self._progress.ready.get, self._make_progress, index.customers_of_attempts
+        )
+        self.failure: Callable[[FailureFacts], FailureDecision] = asking(
+            "failure", failures_by, self._failure.ready.get, self._make_failure, index.customers_of_failures
+        )
         self.settle: Callable[[SettleFacts], SettleDecision] = settlement.settle(policy, digests)
-
-    # ------------------------------------------------------------ decisions
-
-    def _asking_admit(self) -> Function:
-        ready, make, named = self._admit.ready.get, self._make_admit, self._index.customers_of_admission
-
-        def admit(facts: AdmitFacts) -> Any:
-            customer = facts.customer if facts.customer in named else None
-            key = (facts.outcome, facts.plan, facts.lane, customer)
-            made = ready(key)
-            return (make(key) if made is None else made)(facts)
-
-        return admit
-
-    def _asking_attempt(self, functions: _Functions, make: Callable[[Key], Function]) -> Function:
-        ready, named = functions.ready.get, self._index.customers_of_attempts
-
-        def ask(facts: AttemptFacts | ProgressFacts) -> Any:
-            customer = facts.customer if facts.customer in named else None
-            key = (facts.outcome, facts.plan, facts.lane, facts.route, customer)
-            made = ready(key)
-            return (make(key) if made is None else made)(facts)
-
-        def ask_anybody(facts: AttemptFacts | ProgressFacts) -> Any:
-            key = (facts.outcome, facts.plan, facts.lane, facts.route, None)
-            made = ready(key)
-            return (make(key) if made is None else made)(facts)
-
-        return ask if named else ask_anybody
-
-    def _asking_failure(self) -> Function:
-        ready, make, named = self._failure.ready.get, self._make_failure, self._index.customers_of_failures
-
-        def failure(facts: FailureFacts) -> Any:
-            customer = facts.customer if facts.customer in named else None
-            key = (facts.outcome, facts.plan, facts.lane, facts.route, facts.error, customer)
-            made = ready(key)
-            return (make(key) if made is None else made)(facts)
-
-        return failure
 
     def guard(self, to: BoundTo) -> Guard:
         """The functions of one route of one execution, with everything that is fixed worked out."""
@@ -152,7 +127,7 @@ class CompiledEvaluator:
         key = (to.outcome, to.plan, to.lane, to.route, customer)
         bind = self._bound.ready.get(key)
         if bind is None:
-            bind = self._make_binding(key)
+            bind = self._make_binding(key, to)
         guard: Guard = bind(to)
         return guard
 
@@ -161,17 +136,17 @@ class CompiledEvaluator:
     def admission_bounds(self, facts: AdmitFacts, lane: str, price_nanos: int) -> tuple[Bound, ...]:
         """The limits that an admission into this lane leans on."""
         who = self._who(facts.outcome, facts.plan, facts.customer)
-        return self._reference(who, (lane,)).admission_bounds(facts, lane, price_nanos)
+        return self._narrowed(who, (lane,))[1].admission_bounds(facts, lane, price_nanos)
 
     def attempt_bounds(self, facts: AttemptFacts, estimate_nanos: int | None) -> tuple[Bound, ...]:
         """The ceilings that an attempt leans on, those without a counter left out."""
         who = self._who(facts.outcome, facts.plan, facts.customer, facts.lane, facts.route)
-        return self._reference(who, (facts.lane,)).attempt_bounds(facts, estimate_nanos)
+        return self._narrowed(who, (facts.lane,))[1].attempt_bounds(facts, estimate_nanos)
 
     def handoff_bounds(self, facts: FailureFacts, route: str) -> tuple[Bound, ...]:
         """The limits that a handoff leans on."""
         who = self._who(facts.outcome, facts.plan, facts.customer, facts.lane)
-        return self._reference(who, (facts.lane,)).handoff_bounds(facts, route)
+        return self._narrowed(who, (facts.lane,))[1].handoff_bounds(facts, route)
 
     # ------------------------------------------------------------ making functions
 
@@ -181,56 +156,56 @@ class CompiledEvaluator:
         workflow = self._policy.outcomes[outcome].workflow
         return Who(customer, plan, outcome, workflow, lane, route)
 
-    def _reference(self, who: Who, lanes: tuple[str, ...]) -> Evaluator:
-        return self._fallback(self._index.narrowed(who, lanes), self._digests)
-
-    def _make_admit(self, key: Key) -> Function:
-        outcome, plan, lane, customer = key
-        assert outcome is not None  # noqa: S101 - facts have an outcome
-        listed = self._policy.outcomes[outcome].lanes
-        lanes = listed if lane is None else (lane,)
-        who = self._who(outcome, plan, customer)
-        reference = self._reference(who, lanes)
+    def _make_admit(self, key: Key, facts: AdmitFacts) -> Function:
+        who = self._who(facts.outcome, facts.plan, self._named(facts.customer, self._index.customers_of_admission))
+        listed = self._policy.outcomes[facts.outcome].lanes
+        lanes = listed if facts.lane is None else (facts.lane,)
+        narrowed, fallback = self._narrowed(who, lanes)
 
         def make() -> Function:
             if not set(lanes) <= set(listed):
                 raise NotCompiled("lane_not_listed")
-            narrowed = self._index.narrowed(who, lanes)
-            return admission.admit(narrowed, self._digests, who, lanes, reference.admit)
+            return admission.admit(narrowed, self._digests, who, lanes, fallback.admit)
 
-        return self._keep(self._admit, key, make, reference.admit)
+        return self._keep(self._admit, key, make, fallback.admit)
 
-    def _make_attempt(self, key: Key) -> Function:
-        who, reference = self._attempt_parts(key)
+    def _make_attempt(self, key: Key, facts: AttemptFacts) -> Function:
+        who = self._running(facts)
+        narrowed, fallback = self._narrowed(who, (facts.lane,))
 
         def make() -> Function:
-            narrowed = self._index.narrowed(who, (str(who.lane),))
-            if narrowed.routes[str(who.route)].kind == "handoff":
+            if narrowed.routes[facts.route].kind == "handoff":
                 raise NotCompiled("handoff")
-            return attempts.attempt(narrowed, self._digests, who, reference.attempt)
+            return attempts.attempt(narrowed, self._digests, who, fallback.attempt)
 
-        return self._keep(self._attempt, key, make, reference.attempt)
+        return self._keep(self._attempt, key, make, fallback.attempt)
 
-    def _make_progress(self, key: Key) -> Function:
-        who, reference = self._attempt_parts(key)
+    def _make_progress(self, key: Key, facts: ProgressFacts) -> Function:
+        who = self._running(facts)
+        narrowed, fallback = self._narrowed(who, (facts.lane,))
+        return self._keep(
+            self._progress,
+            key,
+            lambda: attempts.progress(narrowed, self._digests, who, fallback.progress),
+            fallback.progress,
+        )
 
-        def make() -> Function:
-            narrowed = self._index.narrowed(who, (str(who.lane),))
-            return attempts.progress(narrowed, self._digests, who, reference.progress)
+    def _make_failure(self, key: Key, facts: FailureFacts) -> Function:
+        customer = self._named(facts.customer, self._index.customers_of_failures)
+        who = self._who(facts.outcome, facts.plan, customer, facts.lane, facts.route)
+        narrowed, fallback = self._narrowed(who, (facts.lane,))
+        return self._keep(
+            self._failure,
+            key,
+            lambda: failures.failure(narrowed, self._digests, who, facts.error, fallback.failure),
+            fallback.failure,
+        )
 
-        return self._keep(self._progress, key, make, reference.progress)
-
-    def _attempt_parts(self, key: Key) -> tuple[Who, Evaluator]:
-        outcome, plan, lane, route, customer = key
-        assert outcome is not None  # noqa: S101 - facts have an outcome
-        assert lane is not None  # noqa: S101 - and a lane
-        who = self._who(outcome, plan, customer, lane, route)
-        return who, self._reference(who, (lane,))
-
-    def _make_binding(self, key: Key) -> Function:
-        who, fallback = self._attempt_parts(key)
-        narrowed = self._index.narrowed(who, (str(who.lane),))
-        if narrowed.routes[str(who.route)].kind == "handoff":
+    def _make_binding(self, key: Key, to: BoundTo) -> Function:
+        customer = self._named(to.customer, self._index.customers_of_attempts)
+        who = self._who(to.outcome, to.plan, customer, to.lane, to.route)
+        narrowed, fallback = self._narrowed(who, (to.lane,))
+        if narrowed.routes[to.route].kind == "handoff":
             return lambda to: plain_guard(fallback, to)
         bind_attempt = attempts.attempt(narrowed, self._digests, who, fallback.attempt, bound=True)
         bind_progress = attempts.progress(narrowed, self._digests, who, fallback.progress, bound=True)
@@ -246,19 +221,17 @@ class CompiledEvaluator:
             self._bound[key] = bind
         return bind
 
-    def _make_failure(self, key: Key) -> Function:
-        outcome, plan, lane, route, error, customer = key
-        assert outcome is not None  # noqa: S101 - facts have an outcome
-        assert lane is not None  # noqa: S101 - a lane
-        assert error is not None  # noqa: S101 - and an error
-        who = self._who(outcome, plan, customer, lane, route)
-        reference = self._reference(who, (lane,))
+    def _running(self, facts: AttemptFacts | ProgressFacts) -> Who:
+        customer = self._named(facts.customer, self._index.customers_of_attempts)
+        return self._who(facts.outcome, facts.plan, customer, facts.lane, facts.route)
 
-        def make() -> Function:
-            narrowed = self._index.narrowed(who, (lane,))
-            return failures.failure(narrowed, self._digests, who, error, reference.failure)
+    def _named(self, customer: str, named: frozenset[str]) -> str | None:
+        """The customer, if some rule names it: all others are alike."""
+        return customer if customer in named else None
 
-        return self._keep(self._failure, key, make, reference.failure)
+    def _narrowed(self, who: Who, lanes: tuple[str, ...]) -> tuple[CheckedPolicy, Evaluator]:
+        narrowed = self._index.narrowed(who, lanes)
+        return narrowed, self._fallback(narrowed, self._digests)
 
     def _keep(self, cache: _Functions, key: Key, make: Callable[[], Function], slow: Function) -> Function:
         """Make a function and keep it; where there is nothing to compile, the reference is kept in its place."""

@@ -5,7 +5,7 @@ a denial goes to the reference, which names every rule behind it.
 """
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ class _Writer:
     ) -> None:
         self.policy, self.digests, self.who, self.lanes = policy, digests, who, lanes
         self.around = policy.around(who.outcome, who.plan)
-        self.namespace = Namespace(slow=slow, MISSING=MISSING, drawn=drawn)
+        self.namespace = Namespace(slow=slow, MISSING=MISSING, drawn=drawn, no_lane=no_lane)
         self.reader = Reader(
             namespace=self.namespace,
             numbers={fact: number for number, fact in enumerate(policy.facts)},
@@ -85,7 +85,8 @@ class _Writer:
             body.append(branch(_any_refuses(outer), self._denial(outer)))
         for lane in self.lanes:
             body += self._lane(lane, [says for says in outer if says.opens])
-        body += statements(SLOW)  # no lane is left: the reference adds up why
+        heads = {reason: Head("deny", reason, self.policy.currency, self.digests) for reason in (*REASONS, "no_lane")}
+        body += statements("return no_lane(passed, HEADS)", HEADS=self.namespace.bind(heads))
         reader = self.reader
         given = statements("given = f.given") if reader.prelude else []
         # A fact that is not given is bad input, whatever there is to draw on.
@@ -103,7 +104,19 @@ class _Writer:
     # ------------------------------------------------------------ what it draws on
 
     def _draw(self) -> list[ast.stmt]:
-        body = statements("grants = f.grants\nif grants is None:\n    return slow(f)\ndraw = drawn(grants)")
+        body = statements(
+            "grants = f.grants\n"
+            "if grants is None:\n"
+            "    return slow(f)\n"
+            "draw = None\n"
+            "if len(grants) == 1:\n"
+            "    grant = grants[0]\n"
+            "    if grant.left > 0:\n"
+            "        draw = DRAW(grant.kind, grant.price_nanos, grant.id)\n"
+            "elif grants:\n"
+            "    draw = drawn(grants)",
+            DRAW=self.namespace.bind(Draw),
+        )
         otherwise = self._without_grant()
         body.append(branch(expression("draw is None"), otherwise))
         return body + statements("price = draw.price_nanos")
@@ -356,11 +369,17 @@ def _reason(said: list[_Says], word: Callable[[str], ast.expr]) -> ast.expr:
     return chosen
 
 
+def no_lane(passed: tuple[LaneRefusal, ...], heads: Mapping[str, Head]) -> AdmitDecision:
+    """The denial where every lane was passed on: the only lane's reason, or that there is none; and every rule."""
+    every = {ruling.rule: ruling for refusal in passed for ruling in refusal.rulings}
+    said = sorted(every.values(), key=lambda ruling: (ruling.rule.file, ruling.rule.line, ruling.rule.column))
+    lines = tuple((Part(ruling.rule, ruling.unit), ruling.limit, ruling.used, ruling.asked) for ruling in said)
+    reason = passed[0].reason if len(passed) == 1 else "no_lane"
+    return AdmitDecision(heads[reason], lines, refused=passed)
+
+
 def drawn(grants: tuple[Grant, ...]) -> Draw | None:
     """The grant that burns down first, as a draw."""
-    if len(grants) == 1:
-        grant = grants[0]
-        return Draw(grant.kind, grant.price_nanos, grant.id) if grant.left > 0 else None
     left = [grant for grant in grants if grant.left > 0]
     if not left:
         return None

@@ -100,10 +100,12 @@ class _Writer:
                 self.reader.ask_for(test for test, _ in self.fallbacks[number:])
                 break
         else:
-            body.append(ast.Return(self._decision("stop", name("spent"))))
+            spent = name("spent") if self.retries else self.namespace.bind(())
+            body.append(ast.Return(self._decision("stop", spent)))
         reader = self.reader
         given = statements("given = f.given") if reader.prelude else []
-        opening = statements("read = f.meters.get\nvisited = f.visited\nretries = f.retries")
+        opening = statements("read = f.meters.get\nvisited = f.visited")
+        opening += statements("retries = f.retries") if self.retries else []
         made: Callable[..., Any] = load(
             function("failure", ["f"], [*given, *reader.prelude, *opening, *before, *reader.body, *body]),
             self.namespace,
@@ -116,7 +118,7 @@ class _Writer:
     def _retry(self) -> list[ast.stmt]:
         """`spent`, the lines of rules without a retry left; and the retry, if one is left in all."""
         if not self.retries:
-            return statements("spent = ()")  # shown by a stop that nothing else decides
+            return []
         body: list[ast.stmt] = []
         counts: list[ast.expr] = []
         for number, (_, rule) in enumerate(self.retries):
@@ -173,12 +175,9 @@ class _Writer:
     def _delay(self, rule: RetryRule, count: ast.expr) -> ast.expr:
         if rule.longest_micros is None:
             return constant(rule.first_micros)
-        return expression(
-            "min(LONGEST, FIRST << N)",
-            LONGEST=constant(rule.longest_micros),
-            FIRST=constant(rule.first_micros),
-            N=count,
-        )
+        # Asked only while a retry is left, so for fewer than `count` made.
+        delays = tuple(min(rule.longest_micros, rule.first_micros << made) for made in range(max(1, rule.count)))
+        return expression("DELAYS[N]", DELAYS=self.namespace.bind(delays), N=count)
 
     def _retry_line(self, rule: RetryRule, count: ast.expr) -> ast.expr:
         part = self.namespace.bind(Part(rule.ref, "count"))
@@ -265,6 +264,11 @@ class _Writer:
     def _decision(
         self, effect: str, lines: ast.expr, route: ast.expr | None = None, delay: ast.expr | None = None
     ) -> ast.expr:
+        if delay is None and isinstance(lines, ast.Name) and lines.id in self.namespace.objects:
+            head = Head(effect, None, self.policy.currency, self.digests)
+            goes = route.value if isinstance(route, ast.Constant) else None
+            whole = FailureDecision(head, self.namespace.objects[lines.id], (), goes)  # type: ignore[arg-type]
+            return self.namespace.bind(whole)
         return expression(
             "DECISION(HEAD, LINES, (), ROUTE, DELAY)",
             DECISION=self.namespace.bind(FailureDecision),
