@@ -197,20 +197,12 @@ class _Writer:
         return self._go(ways, self._arrive(rule.target, said))
 
     def _next(self, condition: Test | None, said: ast.expr) -> list[ast.stmt]:
-        """The route behind the furthest one this step was sent to."""
-        path = self.path
-        tests = [] if condition is None else [self.reader.test(condition)]
-        here = path.index(self.route) + 1 if self.route in path else 0
-        alone = [*self._arrive(path[here], said)] if here < len(path) else []
-        elsewhere: list[ast.stmt] = []
-        for place, target in enumerate(path):
-            elsewhere += self._go([expression("at == I", I=constant(place))], self._arrive(target, said))
-        self.namespace.objects["furthest"] = _furthest
-        order = self.namespace.bind({route: place for place, route in enumerate(path)})
-        anywhere = [*statements("at = furthest(visited, ORDER) + 1", ORDER=order), *elsewhere]
-        only = expression("visited == HERE", HERE=self.namespace.bind((self.route,)))
-        inside: list[ast.stmt] = [branch(only, alone or [ast.Pass()], anywhere)]
-        return self._go(tests, inside)
+        """The route behind the furthest one this step was sent to, looked for from the end of the lane."""
+        chain: list[ast.stmt] = self._arrive(self.path[0], said)
+        for place, route in enumerate(self.path):
+            behind = self._arrive(self.path[place + 1], said) if place + 1 < len(self.path) else [ast.Pass()]
+            chain = [branch(expression("R in visited", R=constant(route)), behind, chain)]
+        return self._go([] if condition is None else [self.reader.test(condition)], chain)
 
     def _arrive(self, target: str, said: ast.expr) -> list[ast.stmt]:
         route = self.policy.routes[target]
@@ -295,7 +287,3 @@ def _count(retries: Mapping[str, int], classes: frozenset[str]) -> int:
         if error in classes:
             total += made
     return total
-
-
-def _furthest(visited: tuple[str, ...], order: Mapping[str, int]) -> int:
-    return max((order[route] for route in visited if route in order), default=-1)
