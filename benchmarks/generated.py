@@ -11,8 +11,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from policy_engine.evaluation.decision import AttemptDecision, Digests, Head
 from policy_engine.evaluation.facts import AttemptFacts, Given, Reading, given_type
 from policy_engine.evaluation.meters import every_meter
+from policy_engine.language.checked import ATTEMPTS, SPENT, BlockId, Meter, Scope
 from policy_engine.policy import Policy
 
 SHAPES = {10: (1, 2), 100: (13, 8), 1_000: (141, 12), 10_000: (1_427, 10)}
@@ -123,3 +125,49 @@ def _attempt(random: Random, key: Key, given: Given, meters: Any) -> AttemptFact
         input_tokens=random.randint(200, 2_000),
         max_output_tokens=random.randint(100, 900),
     )
+
+
+# ---------------------------------------------------------------- by hand
+
+
+def by_hand(policy: Policy, rules: int) -> Any:
+    """`attempt` as one would write it for a set of this shape: a row of numbers per combination, one function.
+
+    It covers the attempts of `drawn` alone, all of which go as asked. What it shows is how a table grows.
+    """
+    rows = {}
+    all_work = Meter("spent", BlockId("file"), Scope(window="day"))
+    for key in keys(rules):
+        outcome, plan = int(key.outcome[1:]), int(str(key.plan)[1:])
+        cents = (20 + outcome % 70) * 10**7
+        sent, received, more = (1_000, 4_000, 1) if key.route[0] == "a" else (3_000, 15_000, 2)
+        mine = Meter("spent", BlockId("plan", str(key.plan)), Scope(key="customer", window="day"))
+        ceiling = cents + more * 10**6
+        rows[key.outcome, key.plan, key.lane, key.route] = (sent, received, ceiling, cents, mine, (50 + plan) * 10**9)
+    go = Head("go", None, policy.checked.currency, Digests(policy.digest, policy.prices.digest))
+
+    def attempt(facts: Any) -> AttemptDecision:
+        sent, received, ceiling, cents, mine, budget = rows[facts.outcome, facts.plan, facts.lane, facts.route]
+        input_tokens, cap = facts.input_tokens, facts.max_output_tokens
+        nanos = sent * input_tokens + received * cap
+        meters = facts.meters
+        reading = meters[SPENT]
+        spent = reading.settled + reading.reserved
+        reading = meters[mine]
+        today = reading.settled + reading.reserved
+        reading = meters[all_work]
+        everybody = reading.settled + reading.reserved
+        reading = meters[ATTEMPTS]
+        made = reading.settled + reading.reserved
+        if (
+            nanos <= ceiling
+            and spent + nanos <= cents
+            and today + nanos <= budget
+            and everybody + nanos < 72_000_000_000_000
+            and made < 6
+            and facts.given.risk != "high"
+        ):
+            return AttemptDecision(go, (), (), nanos, input_tokens + cap, cap)
+        raise NotImplementedError("a refusal")
+
+    return attempt
