@@ -200,7 +200,9 @@ class _Writer:
         """The route behind the furthest one this step was sent to, looked for from the end of the lane."""
         chain: list[ast.stmt] = self._arrive(self.path[0], said)
         for place, route in enumerate(self.path):
-            behind = self._arrive(self.path[place + 1], said) if place + 1 < len(self.path) else [ast.Pass()]
+            behind: list[ast.stmt] = [ast.Pass()]
+            if place + 1 < len(self.path):
+                behind = self._arrive(self.path[place + 1], said)
             chain = [branch(expression("R in visited", R=constant(route)), behind, chain)]
         return self._go([] if condition is None else [self.reader.test(condition)], chain)
 
