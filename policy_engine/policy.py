@@ -31,6 +31,9 @@ from policy_engine.language.vocabulary import Point
 from policy_engine.prices.table import PriceTable
 
 if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from policy_engine.evaluation.batch import BatchEvaluator
     from policy_engine.evaluation.context import Boundary
 
 SUFFIX = ".policy"
@@ -107,6 +110,25 @@ class Policy:
         if isinstance(self.evaluator, CompiledEvaluator):
             return self.evaluator.guard(to)
         return plain_guard(self.evaluator, to)
+
+    def decide_many(self, point: Point | str, columns: Any, *, assume_zero: bool = False) -> "DataFrame":
+        """One decision per row of a table, as columns: the same decisions as one by one.
+
+        `columns` is a Polars frame, an Arrow table or a mapping of columns, money in nano units and time in
+        microseconds. Raises `FactError`, naming a column and its first wrong row, for bad input, `ValueError`
+        for a point that is not batched, `ImportError` without the extra `batch`.
+        """
+        return self._batch.decide(Point(point), columns, assume_zero=assume_zero)
+
+    @cached_property
+    def _batch(self) -> "BatchEvaluator":
+        try:
+            from policy_engine.evaluation.batch import BatchEvaluator
+        except ModuleNotFoundError as error:
+            if error.name != "polars":
+                raise
+            raise ImportError("`decide_many` needs the extra `batch`: pip install 'policy_engine[batch]'") from error
+        return BatchEvaluator(self.checked, self.evaluator)
 
     @overload
     def facts(

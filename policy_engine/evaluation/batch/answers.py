@@ -1,0 +1,113 @@
+"""Columns out: parts of an answer put in their rows, truths made into lists of words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+LISTS = ("rules", "unknown", "alerts", "shadow")
+DENSE = 12
+"""So many truths at a time are looked up as one number."""
+
+Words = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What was decided so far. `words` are the columns whose values are words, by their place; `numbers` the others.
+
+    The four lists are kept as numbers of `tuples`: many rows, few different lists.
+    """
+
+    height: int
+    words: Mapping[str, Words]
+    numbers: Sequence[str]
+    columns: dict[str, pl.Series] = field(default_factory=dict)
+    tuples: dict[Words, int] = field(default_factory=lambda: {(): 0})
+
+    def put(self, rows: pl.Series | None, part: pl.DataFrame, lists: Mapping[str, list[str]]) -> None:
+        """The answer of a query for these rows (None: for all). `lists` names its truths."""
+        columns = {name: part[name].cast(dtype) for name, dtype in self._dtypes() if name in part.columns}
+        for prefix in LISTS:
+            bits = [part[f"{prefix} {number}"] for number in range(len(lists[prefix]))]
+            columns[prefix] = self._numbered(lists[prefix], bits, part.height)
+        self._place(rows, columns)
+
+    def put_rows(self, rows: pl.Series, decided: list[dict[str, Any]]) -> None:
+        """Decisions made one by one."""
+        columns: dict[str, pl.Series] = {}
+        for name, dtype in self._dtypes():
+            values = [decision[name] for decision in decided]
+            if name in self.words:
+                places = {word: place for place, word in enumerate(self.words[name])}
+                values = [None if value is None else places[value] for value in values]
+            columns[name] = pl.Series(values, dtype=dtype)
+        for prefix in LISTS:
+            columns[prefix] = pl.Series([self._number(decision[prefix]) for decision in decided], dtype=pl.UInt32)
+        self._place(rows, columns)
+
+    def frame(self) -> pl.DataFrame:
+        """The decisions, one row each."""
+        found: list[pl.Series] = []
+        for name, dtype in self._dtypes():
+            series = self.columns.get(name)
+            if series is None:
+                series = pl.repeat(None, self.height, dtype=dtype, eager=True)
+            found.append((series.cat.to(pl.Enum(self.words[name])) if name in self.words else series).alias(name))
+        table = pl.Series([list(words) for words in self.tuples], dtype=pl.List(pl.String))
+        for prefix in LISTS:
+            numbers = self.columns.get(prefix, pl.Series([], dtype=pl.UInt32))
+            only = numbers[0] if self.height and numbers.min() == numbers.max() else None
+            lists = table.gather(numbers) if only is None else table.new_from_index(only, self.height)
+            found.append(lists.alias(prefix))
+        return pl.DataFrame(found)
+
+    # ------------------------------------------------------------ parts
+
+    def _dtypes(self) -> list[tuple[str, Any]]:
+        return [
+            *((name, pl.UInt8 if len(words) < 255 else pl.UInt32) for name, words in self.words.items()),
+            *((name, pl.Int64) for name in self.numbers),
+        ]
+
+    def _place(self, rows: pl.Series | None, columns: dict[str, pl.Series]) -> None:
+        if rows is None:
+            self.columns = columns
+            return
+        for name, series in columns.items():
+            if name not in self.columns:
+                self.columns[name] = pl.repeat(None, self.height, dtype=series.dtype, eager=True)
+            self.columns[name] = self.columns[name].scatter(rows, series)
+
+    def _number(self, words: Iterable[str]) -> int:
+        return self.tuples.setdefault(tuple(words), len(self.tuples))
+
+    def _numbered(self, words: list[str], bits: list[pl.Series], height: int) -> pl.Series:
+        """The list of each row, by number: those words whose truth holds there."""
+        held = [(word, bit) for word, bit in zip(words, bits, strict=True) if bit.any()]
+        if not held:
+            return pl.repeat(0, height, dtype=pl.UInt32, eager=True)
+        frame = pl.DataFrame([bit.alias(str(number)) for number, (_, bit) in enumerate(held)])
+        keys = []
+        for start in range(0, len(held), DENSE):
+            chunk = range(start, min(start + DENSE, len(held)))
+            dtype = pl.UInt8 if len(chunk) <= 8 else pl.UInt16
+            total = sum(
+                (pl.col(str(n)).cast(dtype) * (1 << (n - start)) for n in chunk[1:]), pl.col(str(start)).cast(dtype)
+            )
+            keys.append(total.alias(f"key {start}"))
+        packed = frame.lazy().select(keys).collect(engine="streaming")
+        present = packed.unique()
+        numbers = [
+            self._number(word for place, (word, _) in enumerate(held) if row[place // DENSE] >> (place % DENSE) & 1)
+            for row in present.iter_rows()
+        ]
+        if packed.width == 1:
+            table: list[int | None] = [None] * (1 << len(held))
+            for (key,), number in zip(present.iter_rows(), numbers, strict=True):
+                table[key] = number
+            return pl.Series(table, dtype=pl.UInt32).gather(packed.to_series().cast(pl.UInt32))
+        mapping = present.with_columns(number=pl.Series(numbers, dtype=pl.UInt32))
+        joined = packed.join(mapping, on=packed.columns, how="left", maintain_order="left")
+        return joined["number"]

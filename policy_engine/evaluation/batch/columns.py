@@ -1,0 +1,485 @@
+"""Columns in: checked as a whole, in internal units, names as numbers.
+
+What is given as a column is what the boundary's entries are called, with the unit in the
+name where it has one: `price_nanos`, `elapsed_micros`. A counter's column is the counter
+as it is written (`spent per customer per day`), what is held of it has ` reserved` after
+it. A `FactError` names the column and the first row that is wrong, rows counted from 0.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+
+from policy_engine.evaluation.facts import FactError
+from policy_engine.evaluation.meters import every_meter
+from policy_engine.language.checked import ATTEMPTS, SPENT, TOKENS, CheckedPolicy, Fact, Meter
+from policy_engine.language.diagnostics import did_you_mean, one_of
+from policy_engine.language.vocabulary import Point, Unit
+
+HELD = " reserved"
+MAX_COUNT = 10**12
+STATES = ("running", "delivered", "accepted", "rejected", "expired", "reversed", "aborted", "handed_off")
+EVENTS = ("deliver", "accept", "reject", "reverse", "lapse", "abort", "hand_off")
+
+_SHORT = {"spent": SPENT, "attempts": ATTEMPTS, "tokens": TOKENS}
+_DICTIONARIES = (pl.Enum, pl.Categorical)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One whole-number column: its range, what stands for it where it is not given, whether it may be unknown."""
+
+    name: str
+    required: bool = False
+    default: int | None = None
+    least: int = 0
+    most: int | None = None
+
+    @property
+    def may_be_unknown(self) -> bool:
+        return self.default is None and not self.required
+
+
+_RUNNING = (
+    Entry("price_nanos", required=True),
+    Entry("attempt", default=1, least=1, most=MAX_COUNT),
+    Entry("failures", default=0, most=MAX_COUNT),
+    Entry("elapsed_micros", default=0),
+    Entry("step_elapsed_micros", default=0),
+    Entry("input_tokens", most=MAX_COUNT),
+    Entry("escrow_nanos"),
+)
+NUMBERS: dict[Point, tuple[Entry, ...]] = {
+    Point.ATTEMPT: (
+        *_RUNNING,
+        Entry("max_output_tokens", most=MAX_COUNT),
+        Entry("min_output_tokens", most=MAX_COUNT),
+        Entry("estimate_nanos"),
+    ),
+    Point.PROGRESS: (
+        *_RUNNING,
+        Entry("output_tokens", default=0, most=MAX_COUNT),
+        Entry("output_cap", most=MAX_COUNT),
+        Entry("attempt_elapsed_micros", default=0),
+        Entry("estimate_nanos"),
+    ),
+    Point.FAILURE: _RUNNING,
+    Point.SETTLE: (Entry("price_nanos", required=True), Entry("since_delivery_micros", default=0)),
+}
+"""The whole-number columns of each point that is batched."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """The checked columns of one request.
+
+    `frame` holds numbers, truths and the declared facts (`fact NAME`, enum values by their place), counters
+    as `settled METER` and `reserved METER`. `codes` are the names that say who and what a row is about, by
+    their place in `known`; a customer without a plan, and one that no rule names, has null there.
+    """
+
+    policy: CheckedPolicy
+    point: Point
+    raw: pl.DataFrame
+    frame: pl.DataFrame
+    codes: dict[str, pl.Series] = field(default_factory=dict)
+    known: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    words: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def height(self) -> int:
+        return self.raw.height
+
+    def may_be_null(self, column: str) -> bool:
+        return column not in self.frame.columns or self.frame[column].null_count() > 0
+
+    def reaches(self, column: str) -> int:
+        """The largest magnitude in a column of whole numbers."""
+        low: Any = self.frame[column].min()
+        high: Any = self.frame[column].max()
+        return 0 if low is None else max(abs(low), abs(high))
+
+
+def as_frame(columns: Any) -> pl.DataFrame:
+    """A frame of whatever holds columns: Polars, Arrow (by its C interface), a mapping of sequences."""
+    try:
+        if isinstance(columns, pl.LazyFrame):
+            return columns.collect()
+        if isinstance(columns, Mapping) or hasattr(columns, "__arrow_c_stream__"):
+            return pl.DataFrame(dict(columns) if isinstance(columns, Mapping) else columns)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise FactError("columns", f"the columns make no table: {str(error).splitlines()[0]}") from None
+    raise FactError("columns", "`columns` is neither a frame, an Arrow table nor a mapping of columns")
+
+
+def checked(
+    policy: CheckedPolicy, point: Point, columns: Any, customers: frozenset[str], *, assume_zero: bool
+) -> Columns:
+    """The columns of one decision point, or a `FactError` that names a column and its first wrong row."""
+    raw = as_frame(columns)
+    made = Columns(policy, point, raw, pl.DataFrame())
+    _Reader(made, customers, assume_zero=assume_zero).read()
+    return made
+
+
+class _Reader:
+    def __init__(self, made: Columns, customers: frozenset[str], *, assume_zero: bool) -> None:
+        self.made, self.policy, self.point, self.raw = made, made.policy, made.point, made.raw
+        self.customers = customers
+        self.assume_zero = assume_zero
+        self.left = set(self.raw.columns)
+        self.series: list[pl.Series] = []
+        self.meters = {str(meter): meter for meter in every_meter(self.policy)}
+
+    def read(self) -> None:
+        policy = self.policy
+        self.name("outcome", tuple(policy.outcomes))
+        if self.point is Point.SETTLE:
+            self.name("state", STATES)
+            self.name("event", EVENTS)
+        else:
+            self.name("plan", tuple(policy.plans), required=False)
+            self.customer()
+            self.name("lane", tuple(policy.lanes))
+            self.name("route", tuple(policy.routes))
+            self.text("step", required=True)
+            if self.point is Point.FAILURE:
+                self.name("error", policy.error_classes)
+                self.visited()
+                self.retries()
+            for fact in policy.facts.values():
+                self.fact(fact)
+            self.counters()
+        for entry in NUMBERS[self.point]:
+            self.number(entry)
+        if self.left:
+            found = min(self.left)
+            known = [*self.entries(), *self.meters]
+            raise FactError(found, f"`{found}` is no column of {self.point}; {_suggestion(found, known)}")
+        self.made.frame = pl.DataFrame(self.series)
+        self.together()
+
+    def entries(self) -> list[str]:
+        names = ["outcome", *(entry.name for entry in NUMBERS[self.point])]
+        if self.point is Point.SETTLE:
+            return [*names, "state", "event"]
+        names += ["customer", "plan", "lane", "route", "step", *self.policy.facts, *_SHORT, "reserved"]
+        return [*names, "error", "visited", "retries"] if self.point is Point.FAILURE else names
+
+    def take(self, name: str, *, required: bool = False) -> pl.Series | None:
+        """A given column; None where it is not given or holds nothing but nulls of no type."""
+        self.left.discard(name)
+        if name not in self.raw.columns:
+            if required:
+                raise FactError(name, f"the column `{name}` is missing")
+            return None
+        series = self.raw[name]
+        if required and series.null_count():
+            row = series.is_null().arg_max()
+            raise FactError(name, f"`{name}` is missing in row {row}")
+        return None if series.dtype == pl.Null else series
+
+    # ------------------------------------------------------------ names and texts
+
+    def name(self, name: str, allowed: tuple[str, ...], *, required: bool = True) -> None:
+        series = self.take(name, required=required)
+        self.made.known[name] = allowed
+        if series is None:
+            self.made.codes[name] = pl.repeat(None, self.raw.height, dtype=pl.UInt32, eager=True)
+        else:
+            self.made.codes[name] = coded(name, series, allowed, "no " + name.replace("error", "error class"))
+
+    def customer(self) -> None:
+        """Only customers that some rule names are told apart."""
+        series = self._texts("customer", required=True)
+        named = tuple(sorted(self.customers))
+        self.made.known["customer"] = named
+        if not named or series is None:
+            self.made.codes["customer"] = pl.repeat(None, self.raw.height, dtype=pl.UInt32, eager=True)
+        else:
+            self.made.codes["customer"] = coded("customer", series, named, None)
+
+    def text(self, name: str, *, required: bool) -> None:
+        series = self._texts(name, required=required)
+        if series is not None:
+            self.keep_text(name, series)
+
+    def _texts(self, name: str, *, required: bool) -> pl.Series | None:
+        series = self.take(name, required=required)
+        if series is None:
+            return None
+        if series.dtype not in (pl.String, *_DICTIONARIES):
+            raise _wrong_type(name, series, "texts")
+        empty = series.cast(pl.String).str.len_bytes() == 0 if series.dtype == pl.String else _places(series, {""})
+        if empty.any():
+            raise FactError(name, f"`{name}` in row {empty.arg_max()} is an empty text")
+        return series
+
+    def keep_text(self, name: str, series: pl.Series) -> None:
+        """Texts stay as they are; those with a dictionary become its numbers."""
+        if series.dtype in _DICTIONARIES:
+            self.made.words[name] = _dictionary(series)
+            series = series.to_physical().cast(pl.UInt32)
+        self.series.append(series.alias(name))
+
+    # ------------------------------------------------------------ numbers
+
+    def number(self, entry: Entry) -> None:
+        name = entry.name
+        series = self.take(name, required=entry.required)
+        if series is None:
+            if name in self.raw.columns and not entry.may_be_unknown:
+                raise FactError(name, f"`{name}` is missing in row 0")
+            value = pl.repeat(entry.default, self.raw.height, dtype=pl.Int64, eager=True)
+            self.series.append(value.alias(name))
+            return
+        series = _whole(name, series)
+        if not entry.may_be_unknown and series.null_count():
+            raise FactError(name, f"`{name}` is missing in row {series.is_null().arg_max()}")
+        _inside(name, series, entry.least, entry.most)
+        self.series.append(series.alias(name))
+
+    def counters(self) -> None:
+        reserved = self.take("reserved")
+        if reserved is not None:
+            self.raw = self.raw.rename({"reserved": "spent" + HELD})
+            self.left.add("spent" + HELD)
+        for text, meter in self.meters.items():
+            short = next((name for name, one in _SHORT.items() if one is meter), None)
+            name = short if short in self.raw.columns and text not in self.raw.columns else text
+            self.counter(name or text, meter)
+
+    def counter(self, name: str, meter: Meter) -> None:
+        settled, held = self.take(name), self.take(name + HELD)
+        if settled is None:
+            if held is not None:
+                raise FactError(name + HELD, f"`{name}{HELD}` is given without `{name}`: give both, or neither")
+            if self.assume_zero:
+                self.series.append(pl.repeat(0, self.raw.height, dtype=pl.Int64, eager=True).alias(f"settled {meter}"))
+            return
+        for column, series, kind in ((name, settled, "settled"), (name + HELD, held, "reserved")):
+            if series is not None:
+                whole = _whole(column, series)
+                _inside(column, whole, 0, None)
+                self.series.append(whole.alias(f"{kind} {meter}"))
+
+    # ------------------------------------------------------------ declared facts
+
+    def fact(self, fact: Fact) -> None:
+        column = f"fact {fact.name}"
+        series = self.take(fact.name)
+        if series is None:
+            series = pl.repeat(None, self.raw.height, dtype=_dtype(fact), eager=True)
+        elif fact.unit is Unit.ENUM:
+            series = coded(fact.name, series, fact.values, f"no value of `{fact.name}`")
+        elif fact.unit is Unit.TEXT:
+            if series.dtype not in (pl.String, *_DICTIONARIES):
+                raise _wrong_type(fact.name, series, "texts")
+        elif fact.unit is Unit.BOOLEAN:
+            if series.dtype != pl.Boolean:
+                raise _wrong_type(fact.name, series, "true or false")
+        else:
+            series = self.size(fact, series)
+        if series.null_count():
+            if fact.default is not None:
+                series = _filled(series, fact)
+            elif not fact.optional:
+                self.made.missing[fact.name] = column
+        if fact.unit is Unit.TEXT:
+            self.keep_text(column, series)
+        else:
+            self.series.append(series.alias(column))
+
+    def size(self, fact: Fact, series: pl.Series) -> pl.Series:
+        if fact.unit in (Unit.NUMBER, Unit.PERCENT):
+            if series.dtype.is_integer():
+                _inside(fact.name, series, -(10**15) + 1, 10**15 - 1)
+                series = series.cast(pl.Float64)
+            if series.dtype != pl.Float64:
+                raise _wrong_type(fact.name, series, "64-bit numbers")
+            odd = ~series.is_finite().fill_null(True)
+            if odd.any():
+                raise FactError(fact.name, f"`{fact.name}` in row {odd.arg_max()} is not a finite number")
+            # A float stands for its decimal spelling, so a bound between two floats is the next one inside.
+            low = None if fact.low is None else above(fact.low)
+            high = None if fact.high is None else not_above(fact.high)
+            _inside(fact.name, series, low, high)
+            return series
+        series = _whole(fact.name, series)
+        least = 0 if fact.unit is Unit.DURATION else None
+        low = least if fact.low is None else int(fact.low)
+        _inside(fact.name, series, low, None if fact.high is None else int(fact.high))
+        return series
+
+    # ------------------------------------------------------------ failures
+
+    def visited(self) -> None:
+        """One truth per route: whether the step was sent there. It was sent to the one that failed."""
+        series = self.take("visited")
+        routes = self.made.known["route"]
+        here = self.made.codes["route"]
+        if series is not None:
+            if series.dtype != pl.List or series.null_count():
+                raise _wrong_type("visited", series, "lists of routes")
+            if series.dtype == pl.List(pl.Null):
+                series = None
+        if series is not None:
+            inner = series.list.explode(keep_nulls=True, empty_as_null=True)
+            seen = inner.unique().drop_nulls()
+            if seen.dtype not in (pl.String, *_DICTIONARIES):
+                raise _wrong_type("visited", series, "lists of routes")
+            for word in seen.cast(pl.String).to_list():
+                if word not in routes:
+                    row = series.list.contains(word).arg_max()
+                    raise FactError("visited", f"`{word}` in row {row} is no route; {_suggestion(word, routes)}")
+            words = set(seen.cast(pl.String).to_list())
+        for code, route in enumerate(routes):
+            truth = here == code
+            if series is not None and route in words:
+                truth |= series.list.contains(route)
+            self.series.append(truth.alias(f"visited {route}"))
+
+    def retries(self) -> None:
+        """One count per error class; a class that is not given was never retried."""
+        series = self.take("retries")
+        if series is None:
+            return
+        if not isinstance(series.dtype, pl.Struct):
+            raise _wrong_type("retries", series, "structs of error classes and counts")
+        for item in series.dtype.fields:
+            if item.name not in self.policy.error_classes:
+                near = _suggestion(item.name, self.policy.error_classes)
+                raise FactError("retries", f"`retries`: `{item.name}` is no error class; {near}")
+            name = f"retries {item.name}"
+            made = series.struct.field(item.name)
+            if made.dtype == pl.Null:
+                continue
+            whole = _whole(name, made).fill_null(0)
+            _inside(name, whole, 0, MAX_COUNT)
+            self.series.append(whole.alias(name))
+
+    # ------------------------------------------------------------ what no single column can show
+
+    def together(self) -> None:
+        if self.point is not Point.ATTEMPT:
+            return
+        least, most = self.made.frame["min_output_tokens"], self.made.frame["max_output_tokens"]
+        if least.null_count() < self.made.height:
+            odd = least.is_not_null() & (most.is_null() | (least > most).fill_null(False))
+            if odd.any():
+                message = f"`min_output_tokens` in row {odd.arg_max()} is more than `max_output_tokens`"
+                raise FactError("min_output_tokens", message)
+
+
+# ---------------------------------------------------------------- texts by number
+
+
+def coded(name: str, series: pl.Series, allowed: Sequence[str], otherwise: str | None) -> pl.Series:
+    """Each text's place in `allowed`; for any other null, or where `otherwise` says what it is, an error."""
+    if series.dtype == pl.String:
+        codes = series.cast(pl.Enum(allowed), strict=False).to_physical().cast(pl.UInt32)
+    elif series.dtype in _DICTIONARIES:
+        places = {text: place for place, text in enumerate(allowed)}
+        words = _dictionary(series)
+        table: list[int | None] = [None] * (max(words.values(), default=-1) + 1)
+        for word, number in words.items():
+            table[number] = places.get(word)
+        codes = series.to_physical().cast(pl.UInt32)
+        if table != list(range(len(table))):
+            codes = pl.Series(table, dtype=pl.UInt32).gather(codes) if table else codes
+    else:
+        raise _wrong_type(name, series, "texts")
+    if otherwise is not None and codes.null_count() > series.null_count():
+        row = (codes.is_null() & series.is_not_null()).arg_max()
+        assert row is not None  # noqa: S101 - there is one
+        text = str(series[row])
+        raise FactError(name, f"`{name}` in row {row}: `{text}` is {otherwise}; {_suggestion(text, allowed)}")
+    return codes
+
+
+def _dictionary(series: pl.Series) -> dict[str, int]:
+    if isinstance(series.dtype, pl.Enum):
+        return {text: number for number, text in enumerate(series.dtype.categories.to_list())}
+    present = series.unique().drop_nulls()
+    return dict(zip(present.cast(pl.String).to_list(), present.to_physical().to_list(), strict=True))
+
+
+def _places(series: pl.Series, texts: set[str]) -> pl.Series:
+    numbers = [number for text, number in _dictionary(series).items() if text in texts]
+    return series.to_physical().cast(pl.UInt32).is_in(pl.Series(numbers, dtype=pl.UInt32).implode())
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def above(size: Fraction) -> float:
+    """The least float whose decimal spelling is at least `size`."""
+    from math import inf, nextafter
+
+    found = float(size)
+    while Fraction(repr(found)) < size:
+        found = nextafter(found, inf)
+    while Fraction(repr(nextafter(found, -inf))) >= size:
+        found = nextafter(found, -inf)
+    return found
+
+
+def not_above(size: Fraction) -> float:
+    """The largest float whose decimal spelling is at most `size`."""
+    return -above(-size)
+
+
+def _whole(name: str, series: pl.Series) -> pl.Series:
+    if not series.dtype.is_integer():
+        raise _wrong_type(name, series, "whole numbers")
+    if series.dtype == pl.Int64:
+        return series
+    cast = series.cast(pl.Int64, strict=False)
+    if cast.null_count() > series.null_count():
+        row = (cast.is_null() & series.is_not_null()).arg_max()
+        raise FactError(name, f"`{name}` in row {row} does not fit into 64 bits")
+    return cast
+
+
+def _inside(name: str, series: pl.Series, low: float | None, high: float | None) -> None:
+    least: Any = series.min()
+    most: Any = series.max()
+    if least is None:
+        return
+    if low is not None and least < low:
+        row = (series < low).arg_max() or 0
+        raise FactError(name, f"`{name}` in row {row} is {series[row]}; it is at least {low}")
+    if high is not None and most > high:
+        row = (series > high).arg_max() or 0
+        raise FactError(name, f"`{name}` in row {row} is {series[row]}; it is at most {high}")
+
+
+def _dtype(fact: Fact) -> Any:
+    kinds = {Unit.ENUM: pl.UInt32, Unit.TEXT: pl.String, Unit.BOOLEAN: pl.Boolean}
+    numbers = {Unit.NUMBER: pl.Float64, Unit.PERCENT: pl.Float64}
+    return {**kinds, **numbers}.get(fact.unit, pl.Int64)
+
+
+def _filled(series: pl.Series, fact: Fact) -> pl.Series:
+    default = fact.default
+    if fact.unit is Unit.ENUM:
+        return series.fill_null(fact.values.index(str(default)))
+    if isinstance(default, Fraction):
+        return series.fill_null(float(default) if series.dtype == pl.Float64 else int(default))
+    if series.dtype in _DICTIONARIES:
+        series = series.cast(pl.String)
+    return series.fill_null(default)
+
+
+def _suggestion(text: str, known: Iterable[str]) -> str:
+    listed = tuple(known)
+    return did_you_mean(text, listed) or (f"one of {one_of(listed)}" if listed else "the policy declares none")
+
+
+def _wrong_type(name: str, series: pl.Series, wanted: str) -> FactError:
+    row = series.is_not_null().arg_max() or 0
+    return FactError(name, f"`{name}` is of type {series.dtype}, not {wanted}, from row {row} on")
