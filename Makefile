@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETS := customer_support research_reports release_risk document_extraction
 
-.PHONY: demo test lint format bench soak clean
+.PHONY: demo test coverage lint format bench soak clean
 
 demo: $(VENV)/installed ## replay the bundled synthetic traces under the example policies
 	@for set in $(SETS); do \
@@ -15,7 +15,10 @@ demo: $(VENV)/installed ## replay the bundled synthetic traces under the example
 	done
 
 test: $(VENV)/installed-dev lint ## everything a change must pass
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
+
+coverage: $(VENV)/installed-dev ## the tests with branch coverage of the language and its evaluators
+	$(BIN)/pytest -n auto --cov=policy_engine.language --cov=policy_engine.evaluation --cov-branch --cov-fail-under=95
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
