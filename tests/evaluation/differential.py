@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -35,22 +36,22 @@ from tests.evaluation.kept import Plain, to_plain
 from tests.evaluation.leaning import Leaning, Who
 from tests.generators.drafts import Block, Draft
 from tests.generators.picking import SeededPick
-from tests.generators.policies import Shape, generated
-from tests.generators.rules import Kinds
-from tests.generators.words import WINDOWS
+from tests.generators.policies import Case, Shape, generated
+from tests.generators.rules import Kinds, Rules
+from tests.generators.words import MONEY, WINDOWS, literal
 
 POINTS = ("admit", "attempt", "progress", "failure", "settle")
 GUARDED = {"attempt": "guard.attempt", "progress": "guard.progress"}
 BOUNDED = {"admit": "bounds.admit", "attempt": "bounds.attempt", "failure": "bounds.failure"}
 """The same facts asked another way: of a guard bound to an execution, and for the limits that a decision leans on."""
 
-ASKED = {"admit": 30, "attempt": 24, "progress": 24, "failure": 24, "settle": 8}
+ASKED = {"admit": 16, "attempt": 14, "progress": 12, "failure": 14, "settle": 4}
 """How often one combination of names is asked at each point."""
 
-IN_VAIN = 6
+IN_VAIN = 4
 """After so many answers that all came from the fallback, another combination is asked."""
 
-COMBINATIONS = 5
+COMBINATIONS = 4
 """Combinations of names per policy."""
 
 DIGESTS = Digests("policy", "prices")
@@ -251,8 +252,9 @@ def one_policy(seed: int) -> Report:
     """All cases of one seed."""
     pick = SeededPick(seed)
     kinds = Kinds(shadows=pick.one_in(2))
-    made = generated(pick, Shape(kinds=kinds, most_rules=pick.of((2, 2, 3, 1)), unpriced=pick.one_in(5)))
-    draft = made.draft if pick.one_in(4) else opened(made.draft)
+    case = generated(pick, Shape(kinds=kinds, most_rules=pick.of((2, 2, 3, 1)), unpriced=pick.one_in(5)))
+    draft = case.draft if pick.one_in(4) else opened(case.draft)
+    draft = crowded(case, draft, kinds) if pick.number(1) else draft
     policy = load(draft.text)
     variant = pick.of(VARIANTS)
     facts = Leaning(pick, policy, unknown=pick.one_in(4), missing=pick.one_in(4), calm=3)
@@ -309,6 +311,25 @@ def opened(draft: Draft) -> Draft:
         return replace(of, rules=kept(of.rules), inside=tuple(block(each) for each in of.inside))
 
     return replace(draft, rules=kept(draft.rules), blocks=tuple(block(each) for each in draft.blocks))
+
+
+def crowded(case: Case, draft: Draft, kinds: Kinds) -> Draft:
+    """The draft with more rules to combine: ceilings known at admission, who may enter a lane, retries."""
+    pick = case.pick
+    rules = Rules(pick, case.setting, case.conditions, replace(kinds, shadows=False))
+    at_admission = rules._names["allow"]
+    around = [place for place in case.places if place[0] in ("file", "workflow", "outcome", "lane")]
+    for _ in range(1 + pick.number(2)):
+        amount = literal(MONEY, Fraction(pick.of(("0.3", "0.1", "0.05", "1"))), case.setting.currency)
+        limit = pick.of((amount, amount, f"{pick.of((50, 10))}% of price"))
+        tail = case.conditions.tail(at_admission) if pick.number(1) else ""
+        draft = draft.with_rule(pick.of(around), f"ceiling {limit} per outcome{tail}")
+    for kind in pick.some(("allow", "allow", "retry", "retry", "fallback", "limit", "forbid"), least=1, most=4):
+        entering = kind in ("allow", "forbid", "limit")
+        places = [place for place in case.places if kind in rules.kinds_at(place)]
+        place = pick.of([place for place in places if place[0] == "lane"] if entering else places)
+        draft = draft.with_rule(place, rules.rule(kind, place))
+    return draft
 
 
 def _unshaded(rule: str) -> str:
