@@ -160,9 +160,9 @@ class _Writer:
             delays.append(pl.when(counts).then(_delay(rule, made)))
         may = self.together.within(self.together.among(lambda kind: not _never(kind)))
         again = sheet.keep(everywhere(both(may, any_of(held), ~any_of(spent))), sheet.stage())
+        self.fifth = sheet.stage()
         if not self.retries:
             return again, NULL
-        self.fifth = sheet.stage()
         for rule, counts, used_up in rows:
             sheet.rules.append((rule.ref.name, counts & (again | used_up)))
         return again, pl.when(again).then(pl.max_horizontal(delays))
