@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from random import Random
+from sys import intern
 from typing import Any
 
 from policy_engine.evaluation.decision import AttemptDecision, Digests, Head
@@ -73,10 +74,13 @@ def texts(rules: int) -> list[str]:
 
 
 def keys(rules: int) -> list[Key]:
-    """Every combination of outcome, plan, lane and route of a set."""
+    """Every combination of outcome, plan, lane and route of a set.
+
+    One text per name, as in a program: else what grows is the number of texts, and not what a decision needs.
+    """
     outcomes, plans = SHAPES[rules]
     return [
-        Key("acme", f"o{outcome}", f"p{plan}", f"l{outcome}", f"{route}{outcome}")
+        Key("acme", intern(f"o{outcome}"), intern(f"p{plan}"), intern(f"l{outcome}"), intern(f"{route}{outcome}"))
         for outcome, plan, route in product(range(outcomes), range(plans), "ab")
     ]
 
@@ -89,7 +93,7 @@ def by_customer(rules: int) -> str:
 
 def customer_keys(rules: int) -> list[Key]:
     """Every customer that a rule names, on each route."""
-    return [Key(f"c{n}", "o", None, "l", route) for n in range(rules) for route in "ab"]
+    return [Key(intern(f"c{n}"), "o", None, "l", route) for n in range(rules) for route in "ab"]
 
 
 def written(directory: Path, files: Sequence[str]) -> Path:
