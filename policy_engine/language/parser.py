@@ -209,14 +209,20 @@ class _Grammar:
     def _rows(self) -> dict[str, Any]:
         conf = self.begin().parse_conf
         rows: dict[int, dict[str, Any]] = {state: {} for state in conf.states}
+        reductions: dict[int, tuple[int, Any, str]] = {}
         for state, actions in conf.states.items():
+            row = rows[state]
             for symbol, (_, argument) in actions.items():
                 if isinstance(argument, int):
-                    rows[state][str(symbol)] = rows[argument]
-                else:
+                    row[str(symbol)] = rows[argument]
+                    continue
+                reduction = reductions.get(id(argument))
+                if reduction is None:
                     build = None if _only_renames(argument) else conf.callbacks[argument]
-                    rows[state][str(symbol)] = (len(argument.expansion), build, str(argument.origin.name))
-        rows[conf.end_state][END] = {}
+                    reduction = (len(argument.expansion), build, str(argument.origin.name))
+                    reductions[id(argument)] = reduction
+                row[str(symbol)] = reduction
+        rows[conf.end_state][END] = {}  # there the end is taken, like any token
         return rows[conf.start_state]
 
     def begin(self) -> Any:
@@ -227,7 +233,7 @@ class _Grammar:
 def _only_renames(rule: Any) -> bool:
     """Whether a rule such as `_sum: _term` hands on the children of the one below it."""
     inlined = all(symbol.name.startswith("_") and not symbol.is_term for symbol in (rule.origin, *rule.expansion))
-    return inlined and len(rule.expansion) == 1 and not any(rule.options.empty_indices)
+    return inlined and len(rule.expansion) == 1 and rule.alias is None and not any(rule.options.empty_indices)
 
 
 def _begin(source: Source) -> tuple["Reader", "Pushdown"]:
