@@ -4,7 +4,10 @@ import os
 
 import pytest
 
+from tests.engines import each_engine
 from tests.insight.real import PROPERTY
+
+__all__ = ["each_engine"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,6 +20,8 @@ from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 PAGE = (Path(__file__).parent / "data" / "page.policy").read_text(encoding="utf-8")
 
 Probe = Callable[[Policy], Any]

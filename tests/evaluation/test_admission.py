@@ -9,6 +9,8 @@ from policy_engine import FactError, load
 from policy_engine.evaluation.decision import AdmitDecision
 from tests.building import admission, deciding, policy
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 def said(decision: AdmitDecision) -> tuple[str, str | None, str | None]:
     return decision.effect, decision.lane, decision.reason
@@ -301,3 +303,28 @@ def test_a_required_fact_is_asked_for_only_where_a_rule_that_governs_reads_it() 
     # bad input, whatever else would refuse
     with pytest.raises(FactError):
         load(text.replace("lane m { r ", "lane m { r forbid ")).admit({**asked, "outcome": "o"})
+
+
+@pytest.mark.parametrize(
+    ("condition", "vip", "risk", "lane"),
+    [
+        # Kleene's logic, seen from a rule that needs to be certain: an `allow`
+        ("vip or risk is high", None, "high", "premium"),  # unknown or true
+        ("vip or risk is high", None, "low", "standard"),  # unknown or false
+        ("not (vip or risk is high)", None, "low", "standard"),  # not unknown
+        ("not (vip or risk is high)", False, "low", "premium"),
+        ("vip and risk is high", None, "high", "standard"),  # true and unknown
+        ("not (vip and risk is high)", None, "low", "premium"),  # false and unknown is false
+        ("not (vip and risk is high)", None, "high", "standard"),
+        ("not vip", None, "low", "standard"),
+        ("not vip", False, "low", "premium"),
+        ("vip is not true", None, "low", "standard"),
+        ("not (not vip)", True, "low", "premium"),
+    ],
+)
+def test_three_truth_values(condition: str, vip: bool | None, risk: str, lane: str) -> None:
+    loaded = policy(premium=f"allow when {condition}")
+    assert loaded.admit(admission(loaded, vip=vip, risk=risk)).lane == lane
+    # and the other way round for a rule that applies unless it is certain not to
+    forbidding = policy(premium=f"forbid unless {condition}")
+    assert forbidding.admit(admission(forbidding, vip=vip, risk=risk)).lane == lane

@@ -10,6 +10,9 @@ from tests.building import deciding, entries, policy
 GO, REFUSE, CUT = "go", "refuse", "cut"
 
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
+
 @pytest.mark.parametrize(
     ("rule", "used", "estimate", "effect"),
     [

@@ -7,6 +7,8 @@ import pytest
 from policy_engine.evaluation.decision import FailureDecision
 from tests.building import deciding, entries, policy
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 def after(rules: dict[str, str], error: str, **changed: Any) -> FailureDecision:
     loaded = policy(**rules)

@@ -4,6 +4,8 @@ import pytest
 
 import policy_engine
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 HOUR = 3600
 TEXT = """
 currency USD
