@@ -20,6 +20,7 @@ from policy_engine.evaluation.facts import (
     FailureFacts,
     ProgressFacts,
     Reading,
+    given_type,
 )
 from policy_engine.language.checked import ATTEMPTS, SPENT, TOKENS, CheckedPolicy, Meter, RetryRule, Rules, reads
 from policy_engine.policy import Policy, load
@@ -294,7 +295,10 @@ def test_order_changes_no_decision(case: Case, point: str) -> None:
     """Statements, blocks and files in any order; `fallback` rules among themselves as written."""
     facts = getattr(asking(case, missing=True), point)()
     other = loaded(case.draft.shuffled(case.pick.shuffled).text)
-    before, after = answer(case.policy, point, facts), answer(other, point, facts)
+    # The records of facts are a policy's own: their order is that of its declarations.
+    values = {name: getattr(facts.given, name) for name in other.checked.facts}
+    again = replace(facts, given=given_type(tuple(other.checked.facts))(**values))
+    before, after = answer(case.policy, point, facts), answer(other, point, again)
     assert (before is None) == (after is None)
     assert before is None or meaning(after) == meaning(before)
 
@@ -319,7 +323,7 @@ def test_equal_facts_give_equal_decisions_that_print_on_one_line(case: Case, poi
     ask = asking(case)
     facts = getattr(ask, point)()
     said = getattr(case.policy, point)(facts)
-    again = load(case.text)
+    again = load(case.text, engine="reference")
     assert getattr(again, point)(replace(facts)) == said
     assert "\n" not in str(said)
     assert json.loads(json.dumps(said.to_json())) == said.to_json()

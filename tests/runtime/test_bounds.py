@@ -45,7 +45,7 @@ def test_every_step_ends(case: Case, errors: list[str]) -> None:
     """Every attempt fails; errors come round and round."""
     pick, checked = case.pick, case.policy.checked
     clock = PinnedClock()
-    engine = Engine(case.policy, clock=clock)
+    engine = Engine(load(case.text), clock=clock)
     plan = pick.of((None, *checked.plans))
     given_ = Asking(pick, case.policy, case.text).given()
     try:

@@ -16,6 +16,7 @@ from policy_engine.evaluation.reference.ceilings import limit_of
 from policy_engine.language.checked import CeilingRule, LimitRule, Meter
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Counter
+from policy_engine.policy import load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.counting import Place
 from policy_engine.runtime.engine import Engine
@@ -77,7 +78,7 @@ class Executions(RuleBasedStateMachine):
         self.over = over
         self.ledger = MemoryLedger()
         self.clock = PinnedClock(NOON)
-        self.engine = Engine(case.policy, ledger=self.ledger, clock=self.clock)
+        self.engine = Engine(load(case.text), ledger=self.ledger, clock=self.clock)
         self.stories: list[Story] = []
         self.booked: list[Booked] = []
         self.granted: dict[str, int] = {}
