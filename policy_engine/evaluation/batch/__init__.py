@@ -16,7 +16,7 @@ from policy_engine.evaluation.batch import attempts, failures, settlement
 from policy_engine.evaluation.batch.answers import Answer, Words
 from policy_engine.evaluation.batch.columns import Columns, checked
 from policy_engine.evaluation.batch.conditions import Unbatched
-from policy_engine.evaluation.batch.groups import Applied, Kind, Sorted, Together, Who, sorted_together
+from policy_engine.evaluation.batch.groups import Applied, Group, Kind, Sorted, Together, Who, sorted_together
 from policy_engine.evaluation.batch.rows import Records, plain
 from policy_engine.evaluation.batch.sheet import Sheet
 from policy_engine.evaluation.evaluator import Evaluator
@@ -96,13 +96,13 @@ class _Decided:
         columns = self.columns
         groups = Sorted(columns, self.shape.names)
         kinds: dict[object, Kind] = {}
-        for code, rows in groups.counted():
-            who = groups.who(code)
-            self._check_route(who, groups, code)
+        for group in groups.counted():
+            who = groups.who(group)
+            self._check_route(who, group)
             kind = self.shape.kind(self.policy, self.point, who)
             kind = kinds.setdefault(kind.key, kind)
-            kind.codes.append(code)
-            kind.rows += rows
+            kind.codes.append(group.code)
+            kind.rows += group.rows
         self._check_missing(list(kinds.values()), groups)
         found = sorted_together(kinds.values())
         few = [one for one in found if one.rows < max(FEW, len(one.rules))]
@@ -122,8 +122,6 @@ class _Decided:
 
     def _together(self, together: Together, kinds: pl.Series, rows: pl.Series | None) -> None:
         frame = self.columns.frame.with_columns(kinds)
-        if self.point is Point.FAILURE:
-            frame = frame.with_columns(here=self.columns.codes["route"])
         if rows is not None:
             frame = frame.select(pl.all().gather(rows))
         try:
@@ -150,7 +148,7 @@ class _Decided:
         """Rows with a number that is too large for the query, and those that may draw on escrow."""
         tests = []
         for column, most in sheet.reader.most.items():
-            if self.columns.reaches(column) > most:
+            if self.columns.sizes.get(column, 0) > most:
                 tests.append(frame[column].abs() > most)
         escrow = self.policy.escrow_nanos is not None and "escrow_nanos" in frame.columns
         if escrow and frame["escrow_nanos"].null_count() < frame.height:
@@ -178,10 +176,9 @@ class _Decided:
 
     # ------------------------------------------------------------ what makes rows no question
 
-    def _check_route(self, who: Who, groups: Sorted, code: int) -> None:
+    def _check_route(self, who: Who, group: Group) -> None:
         if self.point is Point.ATTEMPT and self.policy.routes[str(who["route"])].kind == "handoff":
-            row = (groups.code == code).arg_max()
-            message = f"`{who['route']}` in row {row} is a handoff: it ends the execution and is no attempt"
+            message = f"`{who['route']}` in row {group.first} is a handoff: it ends the execution and is no attempt"
             raise FactError("route", message)
 
     def _check_missing(self, kinds: list[Kind], groups: Sorted) -> None:

@@ -6,10 +6,9 @@ from typing import Any
 
 import polars as pl
 
-LISTS = ("rules", "unknown", "alerts", "shadow")
-DENSE = 12
-"""So many truths at a time are looked up as one number."""
+from policy_engine.evaluation.batch.sheet import PACKED
 
+LISTS = ("rules", "unknown", "alerts", "shadow")
 Words = tuple[str, ...]
 
 
@@ -27,11 +26,12 @@ class Answer:
     tuples: dict[Words, int] = field(default_factory=lambda: {(): 0})
 
     def put(self, rows: pl.Series | None, part: pl.DataFrame, lists: Mapping[str, list[str]]) -> None:
-        """The answer of a query for these rows (None: for all). `lists` names its truths."""
+        """The answer of a query for these rows (None: for all). `lists` are the words of its truths."""
         columns = {name: part[name].cast(dtype) for name, dtype in self._dtypes() if name in part.columns}
         for prefix in LISTS:
-            bits = [part[f"{prefix} {number}"] for number in range(len(lists[prefix]))]
-            columns[prefix] = self._numbered(lists[prefix], bits, part.height)
+            starts = range(0, len(lists[prefix]), PACKED)
+            keys = {start: part[f"{prefix} {start}"] for start in starts}
+            columns[prefix] = self._numbered(lists[prefix], keys, part.height)
         self._place(rows, columns)
 
     def put_rows(self, rows: pl.Series, decided: list[dict[str, Any]]) -> None:
@@ -58,8 +58,7 @@ class Answer:
         table = pl.Series([list(words) for words in self.tuples], dtype=pl.List(pl.String))
         for prefix in LISTS:
             numbers = self.columns.get(prefix, pl.Series([], dtype=pl.UInt32))
-            only = numbers[0] if self.height and numbers.min() == numbers.max() else None
-            lists = table.gather(numbers) if only is None else table.new_from_index(only, self.height)
+            lists = table.gather(numbers) if numbers.max() else table.new_from_index(0, self.height)
             found.append(lists.alias(prefix))
         return pl.DataFrame(found)
 
@@ -83,31 +82,27 @@ class Answer:
     def _number(self, words: Iterable[str]) -> int:
         return self.tuples.setdefault(tuple(words), len(self.tuples))
 
-    def _numbered(self, words: list[str], bits: list[pl.Series], height: int) -> pl.Series:
-        """The list of each row, by number: those words whose truth holds there."""
-        held = [(word, bit) for word, bit in zip(words, bits, strict=True) if bit.any()]
+    def _numbered(self, words: list[str], keys: dict[int, pl.Series], height: int) -> pl.Series:
+        """The list of each row, by number: those words whose truth, a bit of a key, holds there."""
+        held = {start: key for start, key in keys.items() if key.max()}
         if not held:
             return pl.repeat(0, height, dtype=pl.UInt32, eager=True)
-        frame = pl.DataFrame([bit.alias(str(number)) for number, (_, bit) in enumerate(held)])
-        keys = []
-        for start in range(0, len(held), DENSE):
-            chunk = range(start, min(start + DENSE, len(held)))
-            dtype = pl.UInt8 if len(chunk) <= 8 else pl.UInt16
-            total = sum(
-                (pl.col(str(n)).cast(dtype) * (1 << (n - start)) for n in chunk[1:]), pl.col(str(start)).cast(dtype)
-            )
-            keys.append(total.alias(f"key {start}"))
-        packed = frame.lazy().select(keys).collect(engine="streaming")
-        present = packed.unique()
+        frame = pl.DataFrame([key.alias(str(start)) for start, key in held.items()])
+        present = frame.unique()
         numbers = [
-            self._number(word for place, (word, _) in enumerate(held) if row[place // DENSE] >> (place % DENSE) & 1)
+            self._number(
+                words[start + place]
+                for start, bits in zip(held, row, strict=True)
+                for place in range(bits.bit_length())
+                if bits >> place & 1
+            )
             for row in present.iter_rows()
         ]
-        if packed.width == 1:
-            table: list[int | None] = [None] * (1 << len(held))
+        if frame.width == 1:
+            most: Any = present.to_series().max()
+            table: list[int | None] = [None] * (most + 1)
             for (key,), number in zip(present.iter_rows(), numbers, strict=True):
                 table[key] = number
-            return pl.Series(table, dtype=pl.UInt32).gather(packed.to_series().cast(pl.UInt32))
+            return pl.Series(table, dtype=pl.UInt32).gather(frame.to_series().cast(pl.UInt32))
         mapping = present.with_columns(number=pl.Series(numbers, dtype=pl.UInt32))
-        joined = packed.join(mapping, on=packed.columns, how="left", maintain_order="left")
-        return joined["number"]
+        return frame.join(mapping, on=frame.columns, how="left", maintain_order="left")["number"]

@@ -84,7 +84,7 @@ class Ceilings:
             return self.reader.column("estimate_nanos")
 
         def need(most: int) -> None:
-            self.reader.bound("estimate_nanos", most)
+            self.reader.column("estimate_nanos", most)
             self.costs_at_most(most // 2)
             if any(flat is not None and flat > most for _, flat, _ in self.routes()):
                 raise Unbatched("cost")
@@ -165,10 +165,7 @@ class Ceilings:
         unpriced = any(flat is None and rates is None for rates, flat, _ in self.routes())
         by_tokens = any(flat is None and rates is not None for rates, flat, _ in self.routes())
         nullable = unpriced or (by_tokens and tokens_nullable)
-        known = "estimate_nanos" in self.columns.frame.columns and (
-            self.columns.frame["estimate_nanos"].null_count() < self.columns.height
-        )
-        if known:
+        if self.columns.is_given("estimate_nanos"):
             if states_first:
                 cost = pl.coalesce(stated.expr, cost)
             elif nullable:
@@ -250,7 +247,7 @@ def attempt(policy: CheckedPolicy, columns: Columns, together: Together, *, shri
     work.unknown_meters(work.enforced, known)
     work.alerts(asked, go)
     work.shadows(asked)
-    tight = everywhere(both(over, least.expr.is_not_null(), known)) if _given(columns, "min_output_tokens") else None
+    tight = everywhere(both(over, least.expr.is_not_null(), known)) if columns.is_given("min_output_tokens") else None
     sheet.answers = {
         "effect": (~go).cast(pl.UInt8),
         "reason": reason,
@@ -395,7 +392,3 @@ def _word(point: Point, reason: str) -> pl.Expr:
 
 def _where(test: pl.Expr | None, value: pl.Expr) -> pl.Expr:
     return value if test is None else pl.when(test).then(value)
-
-
-def _given(columns: Columns, name: str) -> bool:
-    return columns.frame[name].null_count() < columns.height

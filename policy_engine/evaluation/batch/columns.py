@@ -77,8 +77,8 @@ class Columns:
     """The checked columns of one request.
 
     `frame` holds numbers, truths and the declared facts (`fact NAME`, enum values by their place), counters
-    as `settled METER` and `reserved METER`. `codes` are the names that say who and what a row is about, by
-    their place in `known`; a customer without a plan, and one that no rule names, has null there.
+    as `settled METER` and `reserved METER`; `constants` stand for whole columns, `sizes` are the largest
+    magnitudes. `codes` tell the names that a row is about apart, `allowed` says which there are.
     """
 
     policy: CheckedPolicy
@@ -86,7 +86,9 @@ class Columns:
     raw: pl.DataFrame
     frame: pl.DataFrame
     codes: dict[str, pl.Series] = field(default_factory=dict)
-    known: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    allowed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    constants: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     words: dict[str, Mapping[str, int]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -97,11 +99,9 @@ class Columns:
     def may_be_null(self, column: str) -> bool:
         return column not in self.frame.columns or self.frame[column].null_count() > 0
 
-    def reaches(self, column: str) -> int:
-        """The largest magnitude in a column of whole numbers."""
-        low: Any = self.frame[column].min()
-        high: Any = self.frame[column].max()
-        return 0 if low is None else max(abs(low), abs(high))
+    def is_given(self, column: str) -> bool:
+        """Whether some row has a value there."""
+        return column in self.frame.columns and self.frame[column].null_count() < self.height
 
 
 def as_frame(columns: Any) -> pl.DataFrame:
@@ -160,7 +160,7 @@ class _Reader:
             found = min(self.left)
             known = [*self.entries(), *self.meters]
             raise FactError(found, f"`{found}` is no column of {self.point}; {_suggestion(found, known)}")
-        self.made.frame = pl.DataFrame(self.series)
+        self.made.frame = pl.DataFrame(self.series) if self.series else pl.DataFrame(height=self.raw.height)
         self.together()
 
     def entries(self) -> list[str]:
@@ -186,21 +186,22 @@ class _Reader:
     # ------------------------------------------------------------ names and texts
 
     def name(self, name: str, allowed: tuple[str, ...], *, required: bool = True) -> None:
+        """A name that tells groups apart; whether it is one of the policy's is looked up once per group."""
         series = self.take(name, required=required)
-        self.made.known[name] = allowed
+        self.made.allowed[name] = allowed
         if series is None:
-            self.made.codes[name] = pl.repeat(None, self.raw.height, dtype=pl.UInt32, eager=True)
-        else:
-            self.made.codes[name] = coded(name, series, allowed, "no " + name.replace("error", "error class"))
+            return
+        if series.dtype == pl.String:
+            series = series.cast(pl.Enum(allowed), strict=False)
+        elif series.dtype not in _DICTIONARIES:
+            raise _wrong_type(name, series, "texts")
+        self.made.codes[name] = series.to_physical()
 
     def customer(self) -> None:
         """Only customers that some rule names are told apart."""
         series = self._texts("customer", required=True)
         named = tuple(sorted(self.customers))
-        self.made.known["customer"] = named
-        if not named or series is None:
-            self.made.codes["customer"] = pl.repeat(None, self.raw.height, dtype=pl.UInt32, eager=True)
-        else:
+        if named and series is not None:
             self.made.codes["customer"] = coded("customer", series, named, None)
 
     def text(self, name: str, *, required: bool) -> None:
@@ -234,13 +235,13 @@ class _Reader:
         if series is None:
             if name in self.raw.columns and not entry.may_be_unknown:
                 raise FactError(name, f"`{name}` is missing in row 0")
-            value = pl.repeat(entry.default, self.raw.height, dtype=pl.Int64, eager=True)
-            self.series.append(value.alias(name))
+            if entry.default is not None:
+                self.made.constants[name] = entry.default
             return
         series = _whole(name, series)
         if not entry.may_be_unknown and series.null_count():
             raise FactError(name, f"`{name}` is missing in row {series.is_null().arg_max()}")
-        _inside(name, series, entry.least, entry.most)
+        self.made.sizes[name] = _inside(name, series, entry.least, entry.most)
         self.series.append(series.alias(name))
 
     def counters(self) -> None:
@@ -259,12 +260,12 @@ class _Reader:
             if held is not None:
                 raise FactError(name + HELD, f"`{name}{HELD}` is given without `{name}`: give both, or neither")
             if self.assume_zero:
-                self.series.append(pl.repeat(0, self.raw.height, dtype=pl.Int64, eager=True).alias(f"settled {meter}"))
+                self.made.constants[f"settled {meter}"] = 0
             return
         for column, series, kind in ((name, settled, "settled"), (name + HELD, held, "reserved")):
             if series is not None:
                 whole = _whole(column, series)
-                _inside(column, whole, 0, None)
+                self.made.sizes[f"{kind} {meter}"] = _inside(column, whole, 0, None)
                 self.series.append(whole.alias(f"{kind} {meter}"))
 
     # ------------------------------------------------------------ declared facts
@@ -312,7 +313,8 @@ class _Reader:
         series = _whole(fact.name, series)
         least = 0 if fact.unit is Unit.DURATION else None
         low = least if fact.low is None else int(fact.low)
-        _inside(fact.name, series, low, None if fact.high is None else int(fact.high))
+        high = None if fact.high is None else int(fact.high)
+        self.made.sizes[f"fact {fact.name}"] = _inside(fact.name, series, low, high)
         return series
 
     # ------------------------------------------------------------ failures
@@ -320,8 +322,9 @@ class _Reader:
     def visited(self) -> None:
         """One truth per route: whether the step was sent there. It was sent to the one that failed."""
         series = self.take("visited")
-        routes = self.made.known["route"]
-        here = self.made.codes["route"]
+        routes = self.made.allowed["route"]
+        here = coded("route", self.raw["route"], routes, "no route").alias("here")
+        self.series.append(here)
         if series is not None:
             if series.dtype != pl.List or series.null_count():
                 raise _wrong_type("visited", series, "lists of routes")
@@ -367,8 +370,9 @@ class _Reader:
     def together(self) -> None:
         if self.point is not Point.ATTEMPT:
             return
-        least, most = self.made.frame["min_output_tokens"], self.made.frame["max_output_tokens"]
-        if least.null_count() < self.made.height:
+        if self.made.is_given("min_output_tokens"):
+            least = self.made.frame["min_output_tokens"]
+            most = self.made.frame.get_column("max_output_tokens", default=pl.Series([None], dtype=pl.Int64))
             odd = least.is_not_null() & (most.is_null() | (least > most).fill_null(False))
             if odd.any():
                 message = f"`min_output_tokens` in row {odd.arg_max()} is more than `max_output_tokens`"
@@ -380,7 +384,9 @@ class _Reader:
 
 def coded(name: str, series: pl.Series, allowed: Sequence[str], otherwise: str | None) -> pl.Series:
     """Each text's place in `allowed`; for any other null, or where `otherwise` says what it is, an error."""
-    if series.dtype == pl.String:
+    if isinstance(series.dtype, pl.Enum) and series.dtype.categories.to_list() == list(allowed):
+        codes = series.to_physical().cast(pl.UInt32)
+    elif series.dtype == pl.String:
         codes = series.cast(pl.Enum(allowed), strict=False).to_physical().cast(pl.UInt32)
     elif series.dtype in _DICTIONARIES:
         places = {text: place for place, text in enumerate(allowed)}
@@ -399,6 +405,12 @@ def coded(name: str, series: pl.Series, allowed: Sequence[str], otherwise: str |
         text = str(series[row])
         raise FactError(name, f"`{name}` in row {row}: `{text}` is {otherwise}; {_suggestion(text, allowed)}")
     return codes
+
+
+def not_one_of(name: str, text: str, row: int, allowed: Sequence[str]) -> FactError:
+    """The error for a name that the policy does not have."""
+    kind = name.replace("error", "error class")
+    return FactError(name, f"`{name}` in row {row}: `{text}` is no {kind}; {_suggestion(text, allowed)}")
 
 
 def _dictionary(series: pl.Series) -> dict[str, int]:
@@ -445,17 +457,19 @@ def _whole(name: str, series: pl.Series) -> pl.Series:
     return cast
 
 
-def _inside(name: str, series: pl.Series, low: float | None, high: float | None) -> None:
+def _inside(name: str, series: pl.Series, low: float | None, high: float | None) -> int:
+    """The largest magnitude of a column that is inside its range."""
     least: Any = series.min()
     most: Any = series.max()
     if least is None:
-        return
+        return 0
     if low is not None and least < low:
         row = (series < low).arg_max() or 0
         raise FactError(name, f"`{name}` in row {row} is {series[row]}; it is at least {low}")
     if high is not None and most > high:
         row = (series > high).arg_max() or 0
         raise FactError(name, f"`{name}` in row {row} is {series[row]}; it is at most {high}")
+    return int(max(abs(least), abs(most)))
 
 
 def _dtype(fact: Fact) -> Any:

@@ -66,6 +66,9 @@ class Reader:
 
     def column(self, name: str, most: int = ROOM) -> Value:
         """A column of whole numbers; null where it is not given."""
+        constant = self.columns.constants.get(name)
+        if constant is not None:
+            return Value(pl.lit(constant, dtype=pl.Int64))
         if name not in self.columns.frame.columns:
             return Value(NULL, nullable=True)
         self.bound(name, most)

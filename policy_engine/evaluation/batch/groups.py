@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
-from policy_engine.evaluation.batch.columns import Columns
+from policy_engine.evaluation.batch.columns import Columns, not_one_of
 from policy_engine.evaluation.terms import fold
 from policy_engine.language.checked import Rule, Test
 
@@ -84,6 +85,15 @@ def applied(rules: Iterable[Rule], who: Who) -> tuple[Applied, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows about the same names: how many, and the first of them."""
+
+    code: int
+    rows: int
+    first: int
+
+
 @dataclass(slots=True)
 class Sorted:
     """Every row's group, as one number."""
@@ -93,38 +103,51 @@ class Sorted:
     code: pl.Series = field(init=False)
 
     def __post_init__(self) -> None:
-        total: pl.Series | None = None
-        for name in self.names:
-            size = len(self.columns.known[name]) + 1
-            codes = self.columns.codes[name].cast(pl.Int64).fill_null(size - 1)
-            total = codes if total is None else total * size + codes
-        assert total is not None  # noqa: S101 - there are names
-        self.code = total
+        codes = {name: self.columns.codes[name] for name in self.names if name in self.columns.codes}
+        total: pl.Expr = pl.lit(0, dtype=pl.UInt32)
+        span = 1
+        for name, series in codes.items():
+            most: Any = series.max()
+            size = 1 if most is None else most + 2
+            span *= size
+            dtype = pl.UInt32 if span < 2**32 else pl.Int64
+            place = pl.col(name).cast(dtype).fill_null(size - 1)
+            total = total.cast(dtype) * pl.lit(size, dtype=dtype) + place
+        if span >= 2**62:
+            total = pl.struct(list(codes)).rank("dense").cast(pl.Int64)
+        if not codes:
+            self.code = pl.repeat(0, self.columns.height, dtype=pl.UInt32, eager=True)
+            return
+        frame = pl.DataFrame([series.alias(name) for name, series in codes.items()])
+        self.code = frame.lazy().select(code=total).collect(engine="streaming").to_series()
 
-    def counted(self) -> list[tuple[int, int]]:
-        """Each group's number and how many rows it has."""
-        frame = pl.DataFrame({"code": self.code}).group_by("code").len().sort("code")
-        return list(frame.iter_rows())
+    def counted(self) -> list[Group]:
+        """Each group with its size."""
+        frame = pl.DataFrame({"code": self.code}).with_row_index("row")
+        counted = frame.group_by("code").agg(pl.len(), pl.col("row").min()).sort("row")
+        return [Group(code, rows, first) for code, rows, first in counted.iter_rows()]
 
-    def who(self, code: int) -> Who:
-        """The names of a group."""
+    def who(self, group: Group) -> Who:
+        """The names of a group. Raises `FactError` for one that the policy does not have."""
         found: Who = {}
-        for name in reversed(self.names):
-            known = self.columns.known[name]
-            code, place = divmod(code, len(known) + 1)
-            found[name] = known[place] if place < len(known) else None
+        raw = self.columns.raw
+        for name in self.names:
+            text = str(raw[name][group.first]) if name in raw.columns and raw[name][group.first] is not None else None
+            allowed = self.columns.allowed.get(name)
+            if text is not None and allowed is not None and text not in allowed:
+                raise not_one_of(name, text, group.first, allowed)
+            found[name] = text
         found["workflow"] = self.columns.policy.outcomes[str(found["outcome"])].workflow
         return found
 
     def kinds(self, numbers: dict[int, int]) -> pl.Series:
         """Each row's kind from its group; null where it has none."""
-        span = max(numbers, default=0) + 1
-        if span <= 2**20:
-            table: list[int | None] = [None] * span
+        most: Any = self.code.max()
+        if most <= 2**20:
+            table: list[int | None] = [None] * (most + 1)
             for code, number in numbers.items():
                 table[code] = number
-            within = self.code.clip(0, span)  # what lies beyond has no kind
-            return pl.Series([*table, None], dtype=pl.UInt16).gather(within.cast(pl.UInt32)).alias("kind")
+            return pl.Series(table, dtype=pl.UInt16).gather(self.code).alias("kind")
         return self.code.replace_strict(
             list(numbers), list(numbers.values()), default=None, return_dtype=pl.UInt16
         ).alias("kind")

@@ -45,35 +45,28 @@ class Records:
         columns = self._columns
         point = columns.point
         frame = columns.frame.select(pl.all().gather(rows))
-        texts = [name for name in ("customer", "visited") if name in columns.raw.columns and point is not Point.SETTLE]
-        raw = columns.raw.select(pl.col(texts).gather(rows))
-        codes = pl.DataFrame({name: codes.gather(rows) for name, codes in columns.codes.items()})
-        told = zip(
-            frame.iter_rows(named=True),
-            raw.iter_rows(named=True) if texts else [{}] * rows.len(),
-            codes.iter_rows(named=True),
-            strict=True,
-        )
-        return [self._record(point, row, given, who) for row, given, who in told]
+        names = [name for name in (*columns.allowed, "customer") if name in columns.raw.columns]
+        texts = [pl.col(name).gather(rows).cast(pl.String) for name in names]
+        lists = [pl.col("visited").gather(rows)] if "visited" in columns.raw.columns else []
+        about = columns.raw.select(texts + lists)
+        told = zip(frame.iter_rows(named=True), about.iter_rows(named=True), strict=True)
+        return [self._record(point, {**columns.constants, **row}, about) for row, about in told]
 
-    def _record(self, point: Point, row: dict[str, Any], raw: dict[str, Any], codes: dict[str, int | None]) -> Any:
-        known = self._columns.known
-        found: dict[str, Any] = {
-            name: None if code is None else known[name][code] for name, code in codes.items() if name != "customer"
-        }
-        found |= {entry.name: row[entry.name] for entry in NUMBERS[point]}
+    def _record(self, point: Point, row: dict[str, Any], about: dict[str, Any]) -> Any:
+        found: dict[str, Any] = {name: about.get(name) for name in self._columns.allowed}
+        found |= {entry.name: row.get(entry.name) for entry in NUMBERS[point]}
         if point is Point.SETTLE:
             return RECORDS[point](**found)
         escrow = found.pop("escrow_nanos")
         found |= {
-            "customer": raw["customer"],
+            "customer": about["customer"],
             "step": self._text("step", row["step"]),
             "escrow": None if escrow is None else Reading(escrow),
             "given": self._given(**{fact.name: self._fact(fact, row[f"fact {fact.name}"]) for fact in self._facts}),
             "meters": {meter: _reading(row, meter) for meter in self._meters},
         }
         if point is Point.FAILURE:
-            visited = tuple(dict.fromkeys(raw.get("visited") or ()))
+            visited = tuple(dict.fromkeys(about.get("visited") or ()))
             here = () if found["route"] in visited else (found["route"],)
             made = {name.removeprefix("retries "): n for name, n in row.items() if name.startswith("retries ")}
             found |= {"visited": (*visited, *here), "retries": {error: n for error, n in made.items() if n}}

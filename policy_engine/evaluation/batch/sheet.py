@@ -7,13 +7,16 @@ each (a bit per row); `answers.py` makes lists of them.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
-from operator import and_, or_
+from operator import add, and_, or_
 
 import polars as pl
 
 from policy_engine.evaluation.batch.conditions import Reader
 from policy_engine.evaluation.batch.groups import Applied, Together
 from policy_engine.language.checked import Meter
+
+PACKED = 16
+"""Truths per number."""
 
 Bit = tuple[str, pl.Expr]
 """A word, and the rows of whose list it is a part."""
@@ -93,13 +96,18 @@ class Sheet:
     # ------------------------------------------------------------ the whole query
 
     def selected(self) -> list[pl.Expr]:
-        """What the query answers, and the truths of its lists by number."""
+        """What the query answers, and the truths of its lists, each so many of them packed into one number."""
         chosen = [expr.alias(name) for name, expr in self.answers.items()]
         for prefix, bits in self.lists().items():
-            chosen += [expr.alias(f"{prefix} {number}") for number, (_, expr) in enumerate(bits)]
+            for start in range(0, len(bits), PACKED):
+                some = bits[start : start + PACKED]
+                dtype = pl.UInt8 if len(some) <= 8 else pl.UInt16
+                values = (expr.cast(dtype) * pl.lit(1 << place, dtype=dtype) for place, (_, expr) in enumerate(some))
+                chosen.append(reduce(add, values).alias(f"{prefix} {start}"))
         return chosen
 
     def lists(self) -> dict[str, list[Bit]]:
+        """The words of each list with their truths, in the order of the list."""
         unknown = [(name, any_of(exprs)) for name, exprs in sorted(self.unknown.items())]
         return {"rules": self.rules, "unknown": unknown, "alerts": self.alerts, "shadow": self.shadow}
 
