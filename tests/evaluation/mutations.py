@@ -99,8 +99,8 @@ MUTATIONS = (
     Mutation(
         "a grant that is used up is drawn on",
         "admission.py",
-        "if grant.left > 0 else None",
-        "if grant.left >= 0 else None",
+        '"    if grant.left > 0:',
+        '"    if grant.left >= 0:',
     ),
     Mutation(
         "the last grant is drawn first",
@@ -135,14 +135,26 @@ MUTATIONS = (
     Mutation(
         "a delay has no longest",
         "failures.py",
-        '"min(LONGEST, FIRST << N)"',
-        '"max(LONGEST, FIRST << N)"',
+        "tuple(min(rule.longest_micros",
+        "tuple(max(rule.longest_micros",
     ),
     Mutation(
         "a fallback to where the step has been",
         "failures.py",
         '"R not in visited"',
         '"R in visited"',
+    ),
+    Mutation(
+        "retries of other classes count",
+        "failures.py",
+        "if error in classes:",
+        "if error not in classes:",
+    ),
+    Mutation(
+        "the route that failed comes next",
+        "failures.py",
+        "behind = self._arrive(self.path[place + 1], said)",
+        "behind = self._arrive(self.path[place + 0], said)",
     ),
     Mutation(
         "`and` is read as `or`",
@@ -233,7 +245,9 @@ def main() -> int:
     seed, missed = base_seed(), 0
     print(f"POLICY_ENGINE_SEED={seed}")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for mutation, said in zip(MUTATIONS, pool.map(lambda m: survives(m, seed), MUTATIONS), strict=True):
+        runs = [pool.submit(survives, mutation, seed) for mutation in MUTATIONS]
+        for mutation, done in zip(MUTATIONS, runs, strict=True):
+            said = str(done.exception() or "") or done.result()
             print(f"{'noticed' if said is None else 'MISSED':8} {mutation.file}: {mutation.name}", flush=True)
             missed += said is not None
     return 1 if missed else 0
