@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 from lark import Lark
 
-from benchmarks.decisions import fastest
+from benchmarks.decisions import ENGINE
 from benchmarks.generated import texts, written
-from benchmarks.timing import Rounds, ratio, surroundings, table, verdict
+from benchmarks.timing import Rounds, nanos, ratio, surroundings, table, verdict
 from policy_engine.language.parser import grammar_path
 from policy_engine.policy import load
 
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _loading(directory: Path) -> Callable[[], object]:
-    return lambda: load(directory, engine=fastest())
+    return lambda: load(directory, engine=ENGINE)
 
 
 def _parsing(lark: Lark, files: list[str]) -> Callable[[], object]:
@@ -78,18 +78,16 @@ def _parsing(lark: Lark, files: list[str]) -> Callable[[], object]:
 
 
 def report(times: Rounds) -> None:
-    print(f"{surroundings('policy_engine', 'lark')}; engine `{fastest()}`\n")
+    print(f"{surroundings('policy_engine', 'lark')}; engine `{ENGINE}`\n")
+    per_rule = {name: [value / int(name.split()[1]) for value in values] for name, values in times.items()}
     rows = []
     for rules in SIZES:
-        found = ratio(times, f"load {rules}", f"bare {rules}")
-        each = [
-            f"{sorted(times[f'{what} {rules}'])[len(times[f'{what} {rules}']) // 2] / rules / 1000:,.1f} µs"
-            for what in ("load", "bare")
-        ]
+        names = (f"load {rules}", f"bare {rules}")
+        found = ratio(times, *names)
+        each = [nanos(per_rule[name]) for name in names]
         rows.append([f"{rules:,}", *each, f"{found:.2f}", f"≤ {GOAL:.0f}", verdict(found, GOAL)])
     print(table(["rules", "load, per rule", "bare parse, per rule", "ratio", "goal", ""], rows), end="\n\n")
-    scaled = {name: [value / int(name.split()[1]) for value in values] for name, values in times.items()}
-    linear = ratio(scaled, f"load {SIZES[-1]}", f"load {SIZES[0]}")
+    linear = ratio(per_rule, f"load {SIZES[-1]}", f"load {SIZES[0]}")
     row = ["load per rule, 100 to 10,000", f"{linear:.2f}", f"≤ {LINEAR}", verdict(linear, LINEAR)]
     print(table(["linear", "ratio", "goal", ""], [row]))
 

@@ -107,9 +107,9 @@ def verdict(value: float | None, most: float | None = None, least: float | None 
 def nanos(values: Sequence[float]) -> str:
     """The median, in a unit that reads well."""
     middle = median(values)
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e4)):
-        if middle >= size:
-            return f"{middle / {'s': 1e9, 'ms': 1e6, 'µs': 1e3}[unit]:,.1f} {unit}"
+    for unit, size, least in (("s", 1e9, 1e9), ("ms", 1e6, 1e6), ("µs", 1e3, 1e4)):
+        if middle >= least:
+            return f"{middle / size:,.1f} {unit}"
     return f"{middle:,.0f} ns"
 
 
