@@ -49,18 +49,18 @@ class Answer:
 
     def frame(self) -> pl.DataFrame:
         """The decisions, one row each."""
-        found: list[pl.Series] = []
-        for name, dtype in self._dtypes():
-            series = self.columns.get(name)
-            if series is None:
-                series = pl.repeat(None, self.height, dtype=dtype, eager=True)
-            found.append((series.cat.to(pl.Enum(self.words[name])) if name in self.words else series).alias(name))
-        table = pl.Series([list(words) for words in self.tuples], dtype=pl.List(pl.String))
+        if not self.height:
+            self.put_rows(pl.Series([], dtype=pl.UInt32), [])
+        frame = pl.DataFrame([series.alias(name) for name, series in self.columns.items()])
+        found: list[pl.Expr] = []
+        for name, _ in self._dtypes():
+            found.append(pl.col(name).cat.to(pl.Enum(self.words[name])) if name in self.words else pl.col(name))
+        table = pl.lit(pl.Series([list(words) for words in self.tuples], dtype=pl.List(pl.String)))
+        empty = pl.lit(pl.Series([[]], dtype=pl.List(pl.String)).new_from_index(0, self.height))
         for prefix in LISTS:
-            numbers = self.columns.get(prefix, pl.Series([], dtype=pl.UInt32))
-            lists = table.gather(numbers) if numbers.max() else table.new_from_index(0, self.height)
-            found.append(lists.alias(prefix))
-        return pl.DataFrame(found)
+            some = frame[prefix].max()
+            found.append((table.gather(pl.col(prefix)) if some else empty).alias(prefix))
+        return frame.select(found)
 
     # ------------------------------------------------------------ parts
 
@@ -88,7 +88,7 @@ class Answer:
         if not held:
             return pl.repeat(0, height, dtype=pl.UInt32, eager=True)
         frame = pl.DataFrame([key.alias(str(start)) for start, key in held.items()])
-        present = frame.unique()
+        present = frame.to_series().unique().to_frame() if frame.width == 1 else frame.unique()
         numbers = [
             self._number(
                 words[start + place]

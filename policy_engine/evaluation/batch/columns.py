@@ -6,17 +6,29 @@ as it is written (`spent per customer per day`), what is held of it has ` reserv
 it. A `FactError` names the column and the first row that is wrong, rows counted from 0.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import polars as pl
 
+from policy_engine.evaluation.batch.series import (
+    DICTIONARIES,
+    above,
+    coded,
+    dictionary,
+    dtype_of,
+    filled,
+    inside,
+    not_above,
+    places,
+    suggestion,
+    whole,
+    wrong_type,
+)
 from policy_engine.evaluation.facts import FactError
 from policy_engine.evaluation.meters import every_meter
 from policy_engine.language.checked import ATTEMPTS, SPENT, TOKENS, CheckedPolicy, Fact, Meter
-from policy_engine.language.diagnostics import did_you_mean, one_of
 from policy_engine.language.vocabulary import Point, Unit
 
 HELD = " reserved"
@@ -25,7 +37,6 @@ STATES = ("running", "delivered", "accepted", "rejected", "expired", "reversed",
 EVENTS = ("deliver", "accept", "reject", "reverse", "lapse", "abort", "hand_off")
 
 _SHORT = {"spent": SPENT, "attempts": ATTEMPTS, "tokens": TOKENS}
-_DICTIONARIES = (pl.Enum, pl.Categorical)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +170,7 @@ class _Reader:
         if self.left:
             found = min(self.left)
             known = [*self.entries(), *self.meters]
-            raise FactError(found, f"`{found}` is no column of {self.point}; {_suggestion(found, known)}")
+            raise FactError(found, f"`{found}` is no column of {self.point}; {suggestion(found, known)}")
         self.made.frame = pl.DataFrame(self.series) if self.series else pl.DataFrame(height=self.raw.height)
         self.together()
 
@@ -193,8 +204,8 @@ class _Reader:
             return
         if series.dtype == pl.String:
             series = series.cast(pl.Enum(allowed), strict=False)
-        elif series.dtype not in _DICTIONARIES:
-            raise _wrong_type(name, series, "texts")
+        elif series.dtype not in DICTIONARIES:
+            raise wrong_type(name, series, "texts")
         self.made.codes[name] = series.to_physical()
 
     def customer(self) -> None:
@@ -213,17 +224,17 @@ class _Reader:
         series = self.take(name, required=required)
         if series is None:
             return None
-        if series.dtype not in (pl.String, *_DICTIONARIES):
-            raise _wrong_type(name, series, "texts")
-        empty = series.cast(pl.String).str.len_bytes() == 0 if series.dtype == pl.String else _places(series, {""})
+        if series.dtype not in (pl.String, *DICTIONARIES):
+            raise wrong_type(name, series, "texts")
+        empty = series.cast(pl.String).str.len_bytes() == 0 if series.dtype == pl.String else places(series, {""})
         if empty.any():
             raise FactError(name, f"`{name}` in row {empty.arg_max()} is an empty text")
         return series
 
     def keep_text(self, name: str, series: pl.Series) -> None:
         """Texts stay as they are; those with a dictionary become its numbers."""
-        if series.dtype in _DICTIONARIES:
-            self.made.words[name] = _dictionary(series)
+        if series.dtype in DICTIONARIES:
+            self.made.words[name] = dictionary(series)
             series = series.to_physical().cast(pl.UInt32)
         self.series.append(series.alias(name))
 
@@ -238,10 +249,10 @@ class _Reader:
             if entry.default is not None:
                 self.made.constants[name] = entry.default
             return
-        series = _whole(name, series)
+        series = whole(name, series)
         if not entry.may_be_unknown and series.null_count():
             raise FactError(name, f"`{name}` is missing in row {series.is_null().arg_max()}")
-        self.made.sizes[name] = _inside(name, series, entry.least, entry.most)
+        self.made.sizes[name] = inside(name, series, entry.least, entry.most)
         self.series.append(series.alias(name))
 
     def counters(self) -> None:
@@ -264,9 +275,9 @@ class _Reader:
             return
         for column, series, kind in ((name, settled, "settled"), (name + HELD, held, "reserved")):
             if series is not None:
-                whole = _whole(column, series)
-                self.made.sizes[f"{kind} {meter}"] = _inside(column, whole, 0, None)
-                self.series.append(whole.alias(f"{kind} {meter}"))
+                numbers = whole(column, series)
+                self.made.sizes[f"{kind} {meter}"] = inside(column, numbers, 0, None)
+                self.series.append(numbers.alias(f"{kind} {meter}"))
 
     # ------------------------------------------------------------ declared facts
 
@@ -274,20 +285,23 @@ class _Reader:
         column = f"fact {fact.name}"
         series = self.take(fact.name)
         if series is None:
-            series = pl.repeat(None, self.raw.height, dtype=_dtype(fact), eager=True)
+            series = pl.repeat(None, self.raw.height, dtype=dtype_of(fact), eager=True)
         elif fact.unit is Unit.ENUM:
-            series = coded(fact.name, series, fact.values, f"no value of `{fact.name}`")
+            if series.dtype not in DICTIONARIES or series.null_count() or not self.words_of(fact, column, series):
+                series = coded(fact.name, series, fact.values, f"no value of `{fact.name}`")
+            else:
+                series = series.to_physical()
         elif fact.unit is Unit.TEXT:
-            if series.dtype not in (pl.String, *_DICTIONARIES):
-                raise _wrong_type(fact.name, series, "texts")
+            if series.dtype not in (pl.String, *DICTIONARIES):
+                raise wrong_type(fact.name, series, "texts")
         elif fact.unit is Unit.BOOLEAN:
             if series.dtype != pl.Boolean:
-                raise _wrong_type(fact.name, series, "true or false")
+                raise wrong_type(fact.name, series, "true or false")
         else:
             series = self.size(fact, series)
         if series.null_count():
             if fact.default is not None:
-                series = _filled(series, fact)
+                series = filled(series, fact)
             elif not fact.optional:
                 self.made.missing[fact.name] = column
         if fact.unit is Unit.TEXT:
@@ -295,26 +309,34 @@ class _Reader:
         else:
             self.series.append(series.alias(column))
 
+    def words_of(self, fact: Fact, column: str, series: pl.Series) -> bool:
+        """Keep a dictionary of enum values as it is; whether it has no other word."""
+        words = dictionary(series)
+        if not words.keys() <= set(fact.values):
+            return False
+        self.made.words[column] = words
+        return True
+
     def size(self, fact: Fact, series: pl.Series) -> pl.Series:
         if fact.unit in (Unit.NUMBER, Unit.PERCENT):
             if series.dtype.is_integer():
-                _inside(fact.name, series, -(10**15) + 1, 10**15 - 1)
+                inside(fact.name, series, -(10**15) + 1, 10**15 - 1)
                 series = series.cast(pl.Float64)
             if series.dtype != pl.Float64:
-                raise _wrong_type(fact.name, series, "64-bit numbers")
+                raise wrong_type(fact.name, series, "64-bit numbers")
             odd = ~series.is_finite().fill_null(True)
             if odd.any():
                 raise FactError(fact.name, f"`{fact.name}` in row {odd.arg_max()} is not a finite number")
             # A float stands for its decimal spelling, so a bound between two floats is the next one inside.
             low = None if fact.low is None else above(fact.low)
             high = None if fact.high is None else not_above(fact.high)
-            _inside(fact.name, series, low, high)
+            inside(fact.name, series, low, high)
             return series
-        series = _whole(fact.name, series)
+        series = whole(fact.name, series)
         least = 0 if fact.unit is Unit.DURATION else None
         low = least if fact.low is None else int(fact.low)
         high = None if fact.high is None else int(fact.high)
-        self.made.sizes[f"fact {fact.name}"] = _inside(fact.name, series, low, high)
+        self.made.sizes[f"fact {fact.name}"] = inside(fact.name, series, low, high)
         return series
 
     # ------------------------------------------------------------ failures
@@ -327,18 +349,18 @@ class _Reader:
         self.series.append(here)
         if series is not None:
             if series.dtype != pl.List or series.null_count():
-                raise _wrong_type("visited", series, "lists of routes")
+                raise wrong_type("visited", series, "lists of routes")
             if series.dtype == pl.List(pl.Null):
                 series = None
         if series is not None:
             inner = series.list.explode(keep_nulls=True, empty_as_null=True)
             seen = inner.unique().drop_nulls()
-            if seen.dtype not in (pl.String, *_DICTIONARIES):
-                raise _wrong_type("visited", series, "lists of routes")
+            if seen.dtype not in (pl.String, *DICTIONARIES):
+                raise wrong_type("visited", series, "lists of routes")
             for word in seen.cast(pl.String).to_list():
                 if word not in routes:
                     row = series.list.contains(word).arg_max()
-                    raise FactError("visited", f"`{word}` in row {row} is no route; {_suggestion(word, routes)}")
+                    raise FactError("visited", f"`{word}` in row {row} is no route; {suggestion(word, routes)}")
             words = set(seen.cast(pl.String).to_list())
         for code, route in enumerate(routes):
             truth = here == code
@@ -352,18 +374,18 @@ class _Reader:
         if series is None:
             return
         if not isinstance(series.dtype, pl.Struct):
-            raise _wrong_type("retries", series, "structs of error classes and counts")
+            raise wrong_type("retries", series, "structs of error classes and counts")
         for item in series.dtype.fields:
             if item.name not in self.policy.error_classes:
-                near = _suggestion(item.name, self.policy.error_classes)
+                near = suggestion(item.name, self.policy.error_classes)
                 raise FactError("retries", f"`retries`: `{item.name}` is no error class; {near}")
             name = f"retries {item.name}"
             made = series.struct.field(item.name)
             if made.dtype == pl.Null:
                 continue
-            whole = _whole(name, made).fill_null(0)
-            _inside(name, whole, 0, MAX_COUNT)
-            self.series.append(whole.alias(name))
+            made = whole(name, made).fill_null(0)
+            inside(name, made, 0, MAX_COUNT)
+            self.series.append(made.alias(name))
 
     # ------------------------------------------------------------ what no single column can show
 
@@ -377,123 +399,3 @@ class _Reader:
             if odd.any():
                 message = f"`min_output_tokens` in row {odd.arg_max()} is more than `max_output_tokens`"
                 raise FactError("min_output_tokens", message)
-
-
-# ---------------------------------------------------------------- texts by number
-
-
-def coded(name: str, series: pl.Series, allowed: Sequence[str], otherwise: str | None) -> pl.Series:
-    """Each text's place in `allowed`; for any other null, or where `otherwise` says what it is, an error."""
-    if isinstance(series.dtype, pl.Enum) and series.dtype.categories.to_list() == list(allowed):
-        codes = series.to_physical().cast(pl.UInt32)
-    elif series.dtype == pl.String:
-        codes = series.cast(pl.Enum(allowed), strict=False).to_physical().cast(pl.UInt32)
-    elif series.dtype in _DICTIONARIES:
-        places = {text: place for place, text in enumerate(allowed)}
-        words = _dictionary(series)
-        table: list[int | None] = [None] * (max(words.values(), default=-1) + 1)
-        for word, number in words.items():
-            table[number] = places.get(word)
-        codes = series.to_physical().cast(pl.UInt32)
-        if table != list(range(len(table))):
-            codes = pl.Series(table, dtype=pl.UInt32).gather(codes) if table else codes
-    else:
-        raise _wrong_type(name, series, "texts")
-    if otherwise is not None and codes.null_count() > series.null_count():
-        row = (codes.is_null() & series.is_not_null()).arg_max()
-        assert row is not None  # noqa: S101 - there is one
-        text = str(series[row])
-        raise FactError(name, f"`{name}` in row {row}: `{text}` is {otherwise}; {_suggestion(text, allowed)}")
-    return codes
-
-
-def not_one_of(name: str, text: str, row: int, allowed: Sequence[str]) -> FactError:
-    """The error for a name that the policy does not have."""
-    kind = name.replace("error", "error class")
-    return FactError(name, f"`{name}` in row {row}: `{text}` is no {kind}; {_suggestion(text, allowed)}")
-
-
-def _dictionary(series: pl.Series) -> dict[str, int]:
-    if isinstance(series.dtype, pl.Enum):
-        return {text: number for number, text in enumerate(series.dtype.categories.to_list())}
-    present = series.unique().drop_nulls()
-    return dict(zip(present.cast(pl.String).to_list(), present.to_physical().to_list(), strict=True))
-
-
-def _places(series: pl.Series, texts: set[str]) -> pl.Series:
-    numbers = [number for text, number in _dictionary(series).items() if text in texts]
-    return series.to_physical().cast(pl.UInt32).is_in(pl.Series(numbers, dtype=pl.UInt32).implode())
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def above(size: Fraction) -> float:
-    """The least float whose decimal spelling is at least `size`."""
-    from math import inf, nextafter
-
-    found = float(size)
-    while Fraction(repr(found)) < size:
-        found = nextafter(found, inf)
-    while Fraction(repr(nextafter(found, -inf))) >= size:
-        found = nextafter(found, -inf)
-    return found
-
-
-def not_above(size: Fraction) -> float:
-    """The largest float whose decimal spelling is at most `size`."""
-    return -above(-size)
-
-
-def _whole(name: str, series: pl.Series) -> pl.Series:
-    if not series.dtype.is_integer():
-        raise _wrong_type(name, series, "whole numbers")
-    if series.dtype == pl.Int64:
-        return series
-    cast = series.cast(pl.Int64, strict=False)
-    if cast.null_count() > series.null_count():
-        row = (cast.is_null() & series.is_not_null()).arg_max()
-        raise FactError(name, f"`{name}` in row {row} does not fit into 64 bits")
-    return cast
-
-
-def _inside(name: str, series: pl.Series, low: float | None, high: float | None) -> int:
-    """The largest magnitude of a column that is inside its range."""
-    least: Any = series.min()
-    most: Any = series.max()
-    if least is None:
-        return 0
-    if low is not None and least < low:
-        row = (series < low).arg_max() or 0
-        raise FactError(name, f"`{name}` in row {row} is {series[row]}; it is at least {low}")
-    if high is not None and most > high:
-        row = (series > high).arg_max() or 0
-        raise FactError(name, f"`{name}` in row {row} is {series[row]}; it is at most {high}")
-    return int(max(abs(least), abs(most)))
-
-
-def _dtype(fact: Fact) -> Any:
-    kinds = {Unit.ENUM: pl.UInt32, Unit.TEXT: pl.String, Unit.BOOLEAN: pl.Boolean}
-    numbers = {Unit.NUMBER: pl.Float64, Unit.PERCENT: pl.Float64}
-    return {**kinds, **numbers}.get(fact.unit, pl.Int64)
-
-
-def _filled(series: pl.Series, fact: Fact) -> pl.Series:
-    default = fact.default
-    if fact.unit is Unit.ENUM:
-        return series.fill_null(fact.values.index(str(default)))
-    if isinstance(default, Fraction):
-        return series.fill_null(float(default) if series.dtype == pl.Float64 else int(default))
-    if series.dtype in _DICTIONARIES:
-        series = series.cast(pl.String)
-    return series.fill_null(default)
-
-
-def _suggestion(text: str, known: Iterable[str]) -> str:
-    listed = tuple(known)
-    return did_you_mean(text, listed) or (f"one of {one_of(listed)}" if listed else "the policy declares none")
-
-
-def _wrong_type(name: str, series: pl.Series, wanted: str) -> FactError:
-    row = series.is_not_null().arg_max() or 0
-    return FactError(name, f"`{name}` is of type {series.dtype}, not {wanted}, from row {row} on")

@@ -9,7 +9,8 @@ from operator import and_, or_
 
 import polars as pl
 
-from policy_engine.evaluation.batch.columns import Columns, above, not_above
+from policy_engine.evaluation.batch.columns import Columns
+from policy_engine.evaluation.batch.series import above, not_above
 from policy_engine.evaluation.terms import exact
 from policy_engine.language.checked import (
     ATTEMPTS,
@@ -132,10 +133,10 @@ class Reader:
     def _choices(self, atom: Member) -> list[str] | list[int]:
         """What a value is compared with: texts, or their numbers where the column has them."""
         read = atom.read
-        if read.unit is Unit.ENUM:
+        words = self.columns.words.get(f"fact {read.name}" if read.is_fact else read.name)
+        if words is None and read.unit is Unit.ENUM:
             values = self.columns.policy.facts[read.name].values
             return [values.index(value) for value in atom.values]
-        words = self.columns.words.get(f"fact {read.name}" if read.is_fact else read.name)
         return list(atom.values) if words is None else [words[value] for value in atom.values if value in words]
 
     def _linear(self, atom: Linear) -> Value:

@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from policy_engine.evaluation.batch.columns import Columns, not_one_of
+from policy_engine.evaluation.batch.columns import Columns
+from policy_engine.evaluation.batch.series import not_one_of
 from policy_engine.evaluation.terms import fold
 from policy_engine.language.checked import Rule, Test
 

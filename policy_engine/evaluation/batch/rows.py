@@ -75,9 +75,10 @@ class Records:
     def _fact(self, fact: Fact, value: Any) -> Any:
         if value is None:
             return None if fact.optional else MISSING
-        if fact.unit is Unit.ENUM:
+        column = f"fact {fact.name}"
+        if fact.unit is Unit.ENUM and column not in self._words:
             return fact.values[value]
-        return self._text(f"fact {fact.name}", value) if fact.unit is Unit.TEXT else value
+        return self._text(column, value)
 
     def _text(self, column: str, value: Any) -> Any:
         return self._words[column][value] if column in self._words else value
