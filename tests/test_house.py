@@ -35,6 +35,7 @@ FLOORS = {
     "language.formatter": 2,
     "evaluation.reference": 2,
     "evaluation.compiler": 2,
+    "evaluation.batch": 2,
     "evaluation.context": 2,
     "prices": 2,
     "policy": 3,
@@ -59,7 +60,8 @@ STAGES = {
     "language.formatter": ("language.printer",),
     "evaluation.reference": (),
     "evaluation.compiler": (),
-    "evaluation.context": ("evaluation.entries",),
+    "evaluation.batch": (),
+    "evaluation.context": ("evaluation.entries", "evaluation.quick"),
 }
 """The stages of floor 2, with the modules that belong to each; no stage imports another."""
 

@@ -7,6 +7,7 @@ microseconds. `None` stands for what is not known wherever the field says so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from policy_engine.language.checked import Meter
@@ -51,10 +52,12 @@ def slot_name(number: int) -> str:
     return f"ƒ{number}"
 
 
+@lru_cache(maxsize=1024)
 def given_type(names: tuple[str, ...]) -> type[Given]:
     """A record type with a slot per fact name; its instances are built with keywords, the rest is `MISSING`.
 
-    Each slot is reached by the fact's name and by `slot_name`, under which generated code reads it.
+    Each slot is reached by the fact's name and by `slot_name`, under which generated code reads it. The same names
+    give the same type, so that code can tell a record of its own policy from another's.
     """
     slots = tuple(map(slot_name, range(len(names))))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter, applied
-from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity
+from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity, take_given
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
     Namespace,
@@ -88,7 +88,8 @@ class _Writer:
         heads = {reason: Head("deny", reason, self.policy.currency, self.digests) for reason in (*REASONS, "no_lane")}
         body += statements("return no_lane(passed, HEADS)", HEADS=self.namespace.bind(heads))
         reader = self.reader
-        given = statements("given = f.given") if reader.prelude else []
+        give_up = reader.give_up_early()
+        given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
         # A fact that is not given is bad input, whatever there is to draw on.
         opening = [*self._draw(), *statements("read = f.meters.get\npassed = ()")]
         made: Callable[..., Any] = load(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter, applied
-from policy_engine.evaluation.compiler.conditions import Reader, identity
+from policy_engine.evaluation.compiler.conditions import Reader, identity, take_given
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
     Namespace,
@@ -143,17 +143,23 @@ class _Writer:
             for node in ast.walk(statement)
         )
 
+    def own_facts(self, given: ast.expr) -> list[ast.stmt]:
+        return take_given(self.policy, self.namespace, given, self.reader.give_up_early())
+
     def finish(self, title: str, body: list[ast.stmt], label: str) -> Callable[..., Any]:
         reader = self.reader
         opening = statements("read = M.get", M=self.shape.field("meters")) if self.needs_read() else []
         if not self.shape.bound:
-            given = statements("given = f.given") if reader.prelude else []
+            given = self.own_facts(expression("f.given")) if reader.prelude else []
             made: Callable[..., Any] = load(
                 function(title, ["f"], [*given, *reader.prelude, *opening, *reader.body, *body]), self.namespace, label
             )
             return made
         inner = function(title, list(self.shape.arguments), [*opening, *reader.body, *body])
-        outer = function("bind", ["given", "price", "step", "slow"], [*reader.prelude, inner, ast.Return(name(title))])
+        given = self.own_facts(name("given")) if reader.prelude else []
+        outer = function(
+            "bind", ["given", "price", "step", "slow"], [*given, *reader.prelude, inner, ast.Return(name(title))]
+        )
         bound: Callable[..., Any] = load(outer, self.namespace, label)
         return bound
 

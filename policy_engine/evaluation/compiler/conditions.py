@@ -21,7 +21,7 @@ from policy_engine.evaluation.compiler.quoting import (
     name,
     row,
 )
-from policy_engine.evaluation.facts import slot_name
+from policy_engine.evaluation.facts import given_type, slot_name
 from policy_engine.evaluation.terms import exact
 from policy_engine.language.checked import (
     ATTEMPTS,
@@ -29,6 +29,7 @@ from policy_engine.language.checked import (
     AllOf,
     AnyOf,
     Atom,
+    CheckedPolicy,
     Inverse,
     Linear,
     Member,
@@ -53,6 +54,13 @@ def identity(who: Who, error: str | None = None) -> dict[str, str | None]:
     }
     known |= {key: value for key, value in (("lane", who.lane), ("route", who.route), ("error", error)) if value}
     return known
+
+
+def take_given(policy: CheckedPolicy, namespace: Namespace, given: ast.expr, give_up: list[ast.stmt]) -> list[ast.stmt]:
+    """The facts in a local, if they are a record of this policy's facts: slots are read by their place."""
+    own = namespace.bind(given_type(tuple(policy.facts)))
+    test = expression("given.__class__ is not OWN", OWN=own)
+    return [ast.Assign([ast.Name("given", ast.Store())], given), branch(test, give_up)]
 
 
 class NotCompiled(Exception):

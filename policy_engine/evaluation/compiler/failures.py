@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import applied
-from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity
+from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity, take_given
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
     Namespace,
@@ -103,7 +103,8 @@ class _Writer:
             spent = name("spent") if self.retries else self.namespace.bind(())
             body.append(ast.Return(self._decision("stop", spent)))
         reader = self.reader
-        given = statements("given = f.given") if reader.prelude else []
+        give_up = reader.give_up_early()
+        given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
         opening = statements("read = f.meters.get\nvisited = f.visited")
         opening += statements("retries = f.retries") if self.retries else []
         made: Callable[..., Any] = load(
