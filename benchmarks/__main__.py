@@ -20,6 +20,7 @@ BENCHMARKS = {
     "scale": "Ten rules to ten thousand",
     "peers": "Other engines",
     "threads": "Threads",
+    "batch": "A million rows",
     "load": "Loading",
     "imports": "Importing",
     "startup": "Starting",

@@ -1,0 +1,95 @@
+"""A million decisions of the dozen-rule set as columns, against the same decisions one by one.
+
+python -m benchmarks.batch
+"""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import polars as pl
+
+from benchmarks import dozen
+from benchmarks.cases import facts_of
+from benchmarks.timing import interleaved, loop, surroundings, table, verdict
+from policy_engine.evaluation.meters import every_meter
+from policy_engine.policy import DEFAULT_ENGINE, Policy
+
+ROWS = 1_000_000
+SAMPLE = 20_000
+ROUNDS = 7
+POINTS = ("attempt", "progress", "failure", "settle")
+GOAL = 10.0
+PROMISED = "attempt"
+"""The point that carries the goal; the others are shown beside it."""
+
+
+def columns_of(policy: Policy, point: str, records: list[Any]) -> pl.DataFrame:
+    """The records as columns: texts as dictionaries, as in a Parquet or Arrow file."""
+    apart = ("given", "meters", "escrow", "retries")
+    found = {name: [getattr(each, name) for each in records] for name in type(records[0]).__dataclass_fields__}
+    found = {name: values for name, values in found.items() if name not in apart}
+    if point != "settle":
+        found |= {name: [getattr(each.given, name) for each in records] for name in policy.checked.facts}
+        read = [meter for meter in every_meter(policy.checked) if meter in records[0].meters]
+        for meter in read:
+            found[str(meter)] = [each.meters[meter].settled for each in records]
+            found[f"{meter} reserved"] = [each.meters[meter].reserved for each in records]
+    if point == "failure":
+        classes = sorted({error for each in records for error in each.retries})
+        found["retries"] = [{name: each.retries.get(name, 0) for name in classes} for each in records]
+        found["visited"] = [list(each.visited) for each in records]
+    return pl.DataFrame(found).with_columns(pl.col(pl.String).cast(pl.Categorical))
+
+
+def repeated(frame: pl.DataFrame, rows: int) -> pl.DataFrame:
+    return pl.concat([frame] * (rows // frame.height)).rechunk()
+
+
+def agree(policy: Policy, point: str, records: list[Any], decided: pl.DataFrame) -> None:
+    """The same effects, reasons and rules, row by row."""
+    for row, record in zip(decided.iter_rows(named=True), records, strict=True):
+        alone = getattr(policy, point)(record)
+        rules = [said.rule.name for said in alone.rulings]
+        assert (row["effect"], row["reason"], row["rules"]) == (alone.effect, alone.reason, rules)  # noqa: S101 - what is compared is the same
+
+
+def row_of(policy: Policy, point: str) -> list[str]:
+    records = facts_of(point, SAMPLE)
+    few = columns_of(policy, point, records)
+    agree(policy, point, records, policy.decide_many(point, few))
+    many = repeated(few, ROWS)
+    plain = many.with_columns(pl.col(pl.Categorical).cast(pl.String))
+    subjects: dict[str, Callable[[], object]] = {
+        "alone": loop(getattr(policy, point), records),
+        "columns": lambda: policy.decide_many(point, many),
+        "texts": lambda: policy.decide_many(point, plain),
+    }
+    times = interleaved(subjects, SAMPLE, rounds=ROUNDS, clock=time.perf_counter_ns)
+    alone = [each * ROWS for each in times["alone"]]
+    batch, texts = ([each * SAMPLE for each in times[name]] for name in ("columns", "texts"))
+    found, of_texts = (median(a / b for a, b in zip(alone, each, strict=True)) for each in (batch, texts))
+    promised = point == PROMISED
+    return [
+        f"`{point}`",
+        f"{median(alone) / 1e6:,.0f} ms",
+        f"{median(batch) / 1e6:,.0f} ms",
+        f"{found:.1f} ×",
+        f"≥ {GOAL:.0f} ×" if promised else "–",
+        verdict(found, least=GOAL) if promised else "–",
+        f"{of_texts:.1f} ×",
+    ]
+
+
+def main() -> None:
+    engine = DEFAULT_ENGINE
+    policy = dozen.policy(engine)
+    print(f"{surroundings('policy_engine', 'polars')}, {pl.thread_pool_size()} threads; engine `{engine}`")
+    print(f"{ROWS:,} rows; one by one: records that are there already, {SAMPLE:,} of them, scaled\n")
+    heads = ["point", "one by one", "`decide_many`", "faster", "goal", "", "from plain texts"]
+    print(table(heads, [row_of(policy, point) for point in POINTS]))
+
+
+if __name__ == "__main__":
+    main()
