@@ -264,7 +264,7 @@ def one_policy(seed: int) -> Report:
     report = Report()
     with compiling(variant):
         pair = Pair(policy.checked, variant)
-        for who in [facts.who() for _ in range(COMBINATIONS)]:
+        for who in facts.whos(COMBINATIONS):
             for point in POINTS:
                 _ask(pair, facts, who, point, report, seed, draft)
                 if report.difference is not None:

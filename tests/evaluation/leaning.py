@@ -4,7 +4,7 @@ Denials, unknown names and silent counters are what it leaves to the reference; 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -78,6 +78,16 @@ class Leaning(Asking):
             route=pick.of(list(checked.routes) if pick.one_in(12) else on_path),
             error=pick.of([name for name in ERRORS if name in checked.error_classes]),
         )
+
+    def whos(self, count: int) -> list[Who]:
+        """So many combinations, half of them another with one name changed: what tells functions apart."""
+        found = [self.who() for _ in range(-(-count // 2))]
+        return found + [self._beside(who) for who in found[: count // 2]]
+
+    def _beside(self, who: Who) -> Who:
+        name = self._pick.of(("customer", "plan", "outcome", "asked_lane", "lane", "route", "error"))
+        other = replace(who, **{name: getattr(self.who(), name)})
+        return other if other.lane in self._checked.outcomes[other.outcome].lanes else self.who()
 
     def facts(self, point: str, who: Who) -> Facts:
         """A record of a decision point, about this combination."""

@@ -85,6 +85,7 @@ class _Writer:
             body.append(branch(_any_refuses(outer), self._denial(outer)))
         for lane in self.lanes:
             body += self._lane(lane, [says for says in outer if says.opens])
+        self._ask_for_facts(fixed)
         heads = {reason: Head("deny", reason, self.policy.currency, self.digests) for reason in (*REASONS, "no_lane")}
         body += statements("return no_lane(passed, HEADS)", HEADS=self.namespace.bind(heads))
         reader = self.reader
@@ -98,6 +99,12 @@ class _Writer:
             f"admit {self.who.outcome}",
         )
         return made
+
+    def _ask_for_facts(self, fixed: dict[str, str | None]) -> None:
+        """Facts are asked for before a lane is settled on, also those of ceilings that stand for another lane."""
+        for rule in (rule for rules in self._blocks() for rule in rules.ceilings if is_looked_at(rule)):
+            left = True if rule.condition is None else fold(rule.condition, fixed)
+            self.reader.ask_for([] if isinstance(left, bool) else [left])
 
     def _blocks(self) -> list[Rules]:
         return [*self.around, *(self.policy.lanes[lane].rules for lane in self.lanes)]
