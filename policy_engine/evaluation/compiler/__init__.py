@@ -108,16 +108,16 @@ class CompiledEvaluator:
         admission_by = names_of_admission(policy, index.customers_of_admission)
         # Functions and not methods: binding a method costs as much as a rule.
         self.admit: Callable[[AdmitFacts], AdmitDecision] = asking(
-            "admit", admission_by, self._admit.ready.get, self._make_admit, index.customers_of_admission
+            "admit", admission_by, self._admit.ready, self._make_admit, index.customers_of_admission
         )
         self.attempt: Callable[[AttemptFacts], AttemptDecision] = asking(
-            "attempt", attempts_by, self._attempt.ready.get, self._make_attempt, index.customers_of_attempts
+            "attempt", attempts_by, self._attempt.ready, self._make_attempt, index.customers_of_attempts
         )
         self.progress: Callable[[ProgressFacts], ProgressDecision] = asking(
-            "progress", attempts_by, self._progress.ready.get, self._make_progress, index.customers_of_attempts
+            "progress", attempts_by, self._progress.ready, self._make_progress, index.customers_of_attempts
         )
         self.failure: Callable[[FailureFacts], FailureDecision] = asking(
-            "failure", failures_by, self._failure.ready.get, self._make_failure, index.customers_of_failures
+            "failure", failures_by, self._failure.ready, self._make_failure, index.customers_of_failures
         )
         self.settle: Callable[[SettleFacts], SettleDecision] = settlement.settle(policy, digests)
 

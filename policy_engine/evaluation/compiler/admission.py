@@ -22,6 +22,7 @@ from policy_engine.evaluation.compiler.quoting import (
     function,
     load,
     name,
+    or_slow,
     row,
     statements,
 )
@@ -92,9 +93,11 @@ class _Writer:
         give_up = reader.give_up_early()
         given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
         # A fact that is not given is bad input, whatever there is to draw on.
-        opening = [*self._draw(), *statements("read = f.meters.get\npassed = ()")]
+        opening = [*self._draw(), *statements("meters = f.meters\npassed = ()")]
         made: Callable[..., Any] = load(
-            function("admit", ["f"], [*given, *reader.prelude, *opening, *reader.body, *body]),
+            function(
+                "admit", ["f"], [*given, *reader.prelude, *or_slow([*opening, *reader.body, *body], statements(SLOW))]
+            ),
             self.namespace,
             f"admit {self.who.outcome}",
         )

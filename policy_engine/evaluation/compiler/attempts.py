@@ -21,6 +21,7 @@ from policy_engine.evaluation.compiler.quoting import (
     function,
     load,
     name,
+    or_slow,
     row,
     statements,
 )
@@ -136,26 +137,27 @@ class _Writer:
     def head(self, effect: str, reason: str | None = None) -> ast.expr:
         return self.namespace.bind(Head(effect, reason, self.policy.currency, self.digests))
 
-    def needs_read(self) -> bool:
-        return any(
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read"
-            for statement in self.reader.body
-            for node in ast.walk(statement)
-        )
+    def opening(self) -> list[ast.stmt]:
+        """The counters in a local, where one is read."""
+        if self.shape.bound or not any(
+            isinstance(node, ast.Name) and node.id == "meters" for part in self.reader.body for node in ast.walk(part)
+        ):
+            return []
+        return statements("meters = f.meters")
 
     def own_facts(self, given: ast.expr) -> list[ast.stmt]:
         return take_given(self.policy, self.namespace, given, self.reader.give_up_early())
 
     def finish(self, title: str, body: list[ast.stmt], label: str) -> Callable[..., Any]:
         reader = self.reader
-        opening = statements("read = M.get", M=self.shape.field("meters")) if self.needs_read() else []
+        whole = or_slow([*self.opening(), *reader.body, *body], self.shape.slow())
         if not self.shape.bound:
             given = self.own_facts(expression("f.given")) if reader.prelude else []
             made: Callable[..., Any] = load(
-                function(title, ["f"], [*given, *reader.prelude, *opening, *reader.body, *body]), self.namespace, label
+                function(title, ["f"], [*given, *reader.prelude, *whole]), self.namespace, label
             )
             return made
-        inner = function(title, list(self.shape.arguments), [*opening, *reader.body, *body])
+        inner = function(title, list(self.shape.arguments), whole)
         given = self.own_facts(name("given")) if reader.prelude else []
         outer = function(
             "bind", ["given", "price", "step", "slow"], [*given, *reader.prelude, inner, ast.Return(name(title))]
@@ -318,7 +320,8 @@ def _streamed(writer: _Writer) -> list[ast.stmt]:
         asked = statements("asked = COST", COST=_cost(route.rates, holes["SENT"], holes["OUT"]))
     else:
         asked = [branch(expression("STATED is None", **holes), shape.slow()), *statements("asked = STATED", **holes)]
-    return [*unknown, *tokens, *asked]
+    counted = any(ceiling.rule.quantity == "tokens" for ceiling in writer.enforced + writer.shadowed)
+    return [*unknown, *(tokens if counted else []), *asked]
 
 
 # ---------------------------------------------------------------- refusals and deadlines

@@ -121,14 +121,12 @@ class Reader:
         return name(self._locals[key])
 
     def reading(self, meter: Meter) -> str:
-        """The local that holds a counter's reading."""
+        """The local that holds a counter's reading. One that is not there ends in `or_slow`."""
         key = ("reading", meter)
         if key not in self._locals:
             local = self._locals[key] = f"r{len(self._locals)}"
-            self.body.append(
-                ast.Assign([ast.Name(local, ast.Store())], expression("read(METER)", METER=self.namespace.bind(meter)))
-            )
-            self.body.append(branch(expression("V is None", V=name(local)), self.give_up()))
+            value = expression("meters[METER]", METER=self.namespace.bind(meter))
+            self.body.append(ast.Assign([ast.Name(local, ast.Store())], value))
         return self._locals[key]
 
     def used(self, meter: Meter) -> ast.expr:

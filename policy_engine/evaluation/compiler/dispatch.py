@@ -50,7 +50,7 @@ def names_of_admission(policy: CheckedPolicy, customers: frozenset[str]) -> Name
 
 
 def asking(
-    title: str, names: Names, ready: Callable[..., Any], make: Callable[..., Any], customers: frozenset[str]
+    title: str, names: Names, ready: dict[Any, Any], make: Callable[..., Any], customers: frozenset[str]
 ) -> Callable[..., Any]:
     """The function that finds the function: `make` is asked with the key and the facts where there is none yet."""
     parts: list[ast.expr] = [
@@ -61,7 +61,7 @@ def asking(
     ]
     key = parts[0] if len(parts) == 1 else row(parts)
     body = statements(
-        "key = KEY\nmade = ready(key)\nif made is None:\n    made = make(key, f)\nreturn made(f)", KEY=key
+        "key = KEY\ntry:\n    made = ready[key]\nexcept KeyError:\n    made = make(key, f)\nreturn made(f)", KEY=key
     )
     namespace = Namespace(ready=ready, make=make, customers=customers)
     found: Callable[..., Any] = load(function(title, ["f"], body), namespace, title)

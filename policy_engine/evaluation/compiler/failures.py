@@ -17,6 +17,7 @@ from policy_engine.evaluation.compiler.quoting import (
     function,
     load,
     name,
+    or_slow,
     row,
     statements,
 )
@@ -89,7 +90,7 @@ class _Writer:
     def write(self) -> Callable[..., Any]:
         retrying = self._retry()
         # What fallbacks read is read behind the retry: most failures end there.
-        before = [*self.reader.body, *retrying]
+        before = [*(statements("meters = f.meters") if self.reader.body else []), *self.reader.body, *retrying]
         self.reader.body.clear()
         self._look_at_ceiling()
         body: list[ast.stmt] = []
@@ -105,10 +106,11 @@ class _Writer:
         reader = self.reader
         give_up = reader.give_up_early()
         given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
-        opening = statements("read = f.meters.get\nvisited = f.visited")
-        opening += statements("retries = f.retries") if self.retries else []
+        opening = statements("retries = f.retries") if self.retries else []
+        going_on = statements("meters = f.meters\nvisited = f.visited")
+        whole = or_slow([*opening, *before, *going_on, *reader.body, *body], statements("return slow(f)"))
         made: Callable[..., Any] = load(
-            function("failure", ["f"], [*given, *reader.prelude, *opening, *before, *reader.body, *body]),
+            function("failure", ["f"], [*given, *reader.prelude, *whole]),
             self.namespace,
             f"failure {self.error}",
         )
