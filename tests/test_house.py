@@ -74,6 +74,7 @@ HEAVY = {
     "rich": ("cli",),
     "click": ("cli",),
     "cachetools": ("evaluation", "prices"),
+    "polars": ("evaluation.batch", "policy"),  # the latter for an annotation
 }
 """Where a heavy package may be imported."""
 
@@ -209,7 +210,7 @@ def test_nothing_below_the_ledger_asks_the_world() -> None:
 def test_importing_the_package_is_cheap() -> None:
     code = "import sys, policy_engine; print(sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    for package in ("lark", "pydantic", "yaml", "click", "rich", "cachetools", "dataclasses"):
+    for package in ("lark", "pydantic", "yaml", "click", "rich", "cachetools", "polars", "dataclasses"):
         assert f"'{package}'" not in loaded
 
 
