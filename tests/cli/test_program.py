@@ -75,7 +75,10 @@ def test_top_level_help_has_the_exit_codes_and_every_command(run: Run) -> None:
         (["eval", "admit", *SUPPORT, "--facts", "none.json"], "Error: none.json: no such file or directory"),
         (["eval", "admit", *SUPPORT, "--facts", "empty"], "Error: empty: is a directory"),
         (["eval", "admit", "-p", "-", "--facts", "-"], "standard input cannot be both"),
-        (["eval", "admit", *SUPPORT, "--engine", "fast", "--schema"], "`fast` is no engine; engines are compiled, reference"),
+        (
+            ["eval", "admit", *SUPPORT, "--engine", "fast", "--schema"],
+            "`fast` is no engine; engines are compiled, reference",
+        ),
         (["eval", "admit", "-p", "", "--schema"], "a path is empty"),
         (["eval", "admit", *SUPPORT, "--facts", ""], "a path is empty"),
         (["replay", *SUPPORT], "Missing argument 'TRACE'"),
