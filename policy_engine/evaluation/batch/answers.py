@@ -9,6 +9,7 @@ import polars as pl
 from policy_engine.evaluation.batch.sheet import PACKED
 
 LISTS = ("rules", "unknown", "alerts", "shadow")
+NAMES = pl.List(pl.String)
 Words = tuple[str, ...]
 
 
@@ -16,14 +17,15 @@ Words = tuple[str, ...]
 class Answer:
     """What was decided so far. `words` are the columns whose values are words, by their place; `numbers` the others.
 
-    The four lists are kept as numbers of `tuples`: many rows, few different lists.
+    The four lists are kept as numbers: many rows, few different lists, each in `tuples` by its number.
     """
 
     height: int
     words: Mapping[str, Words]
     numbers: Sequence[str]
     columns: dict[str, pl.Series] = field(default_factory=dict)
-    tuples: dict[Words, int] = field(default_factory=lambda: {(): 0})
+    tuples: dict[str, dict[int, Words]] = field(default_factory=lambda: {prefix: {0: ()} for prefix in LISTS})
+    _seen: dict[tuple[str, Words], int] = field(default_factory=dict)
 
     def put(self, rows: pl.Series | None, part: pl.DataFrame, lists: Mapping[str, list[str]]) -> None:
         """The answer of a query for these rows (None: for all). `lists` are the words of its truths."""
@@ -31,7 +33,7 @@ class Answer:
         for prefix in LISTS:
             starts = range(0, len(lists[prefix]), PACKED)
             keys = {start: part[f"{prefix} {start}"] for start in starts}
-            columns[prefix] = self._numbered(lists[prefix], keys, part.height)
+            columns[prefix] = self._numbered(prefix, lists[prefix], keys, part.height)
         self._place(rows, columns)
 
     def put_rows(self, rows: pl.Series, decided: list[dict[str, Any]]) -> None:
@@ -44,7 +46,9 @@ class Answer:
                 values = [None if value is None else places[value] for value in values]
             columns[name] = pl.Series(values, dtype=dtype)
         for prefix in LISTS:
-            columns[prefix] = pl.Series([self._number(decision[prefix]) for decision in decided], dtype=pl.UInt32)
+            columns[prefix] = pl.Series(
+                [self._number(prefix, decision[prefix]) for decision in decided], dtype=pl.UInt32
+            )
         self._place(rows, columns)
 
     def frame(self) -> pl.DataFrame:
@@ -55,11 +59,12 @@ class Answer:
         found: list[pl.Expr] = []
         for name, _ in self._dtypes():
             found.append(pl.col(name).cat.to(pl.Enum(self.words[name])) if name in self.words else pl.col(name))
-        table = pl.lit(pl.Series([list(words) for words in self.tuples], dtype=pl.List(pl.String)))
-        empty = pl.lit(pl.Series([[]], dtype=pl.List(pl.String)).new_from_index(0, self.height))
+        empty = pl.lit(pl.Series([[]], dtype=NAMES).new_from_index(0, self.height))
         for prefix in LISTS:
+            lists = self.tuples[prefix]
+            table = pl.Series([list(lists.get(number, ())) for number in range(max(lists) + 1)], dtype=NAMES)
             some = frame[prefix].max()
-            found.append((table.gather(pl.col(prefix)) if some else empty).alias(prefix))
+            found.append((pl.lit(table).gather(pl.col(prefix)) if some else empty).alias(prefix))
         return frame.select(found)
 
     # ------------------------------------------------------------ parts
@@ -79,30 +84,35 @@ class Answer:
                 self.columns[name] = pl.repeat(None, self.height, dtype=series.dtype, eager=True)
             self.columns[name] = self.columns[name].scatter(rows, series)
 
-    def _number(self, words: Iterable[str]) -> int:
-        return self.tuples.setdefault(tuple(words), len(self.tuples))
+    def _number(self, prefix: str, words: Iterable[str]) -> int:
+        told = tuple(words)
+        if not told:
+            return 0
+        lists = self.tuples[prefix]
+        number = self._seen.setdefault((prefix, told), max(lists) + 1)
+        lists[number] = told
+        return number
 
-    def _numbered(self, words: list[str], keys: dict[int, pl.Series], height: int) -> pl.Series:
+    def _numbered(self, prefix: str, words: list[str], keys: dict[int, pl.Series], height: int) -> pl.Series:
         """The list of each row, by number: those words whose truth, a bit of a key, holds there."""
         held = {start: key for start, key in keys.items() if key.max()}
         if not held:
             return pl.repeat(0, height, dtype=pl.UInt32, eager=True)
         frame = pl.DataFrame([key.alias(str(start)) for start, key in held.items()])
         present = frame.to_series().unique().to_frame() if frame.width == 1 else frame.unique()
-        numbers = [
-            self._number(
-                words[start + place]
-                for start, bits in zip(held, row, strict=True)
-                for place in range(bits.bit_length())
-                if bits >> place & 1
-            )
-            for row in present.iter_rows()
-        ]
-        if frame.width == 1:
-            most: Any = present.to_series().max()
-            table: list[int | None] = [None] * (most + 1)
-            for (key,), number in zip(present.iter_rows(), numbers, strict=True):
-                table[key] = number
-            return pl.Series(table, dtype=pl.UInt32).gather(frame.to_series().cast(pl.UInt32))
+        told = {row: _words(words, held, row) for row in present.iter_rows()}
+        if frame.width == 1 and len(self.tuples[prefix]) == 1:  # the first query's keys are the numbers
+            self.tuples[prefix] |= {key: each for (key,), each in told.items()}
+            return frame.to_series().cast(pl.UInt32)
+        numbers = [self._number(prefix, each) for each in told.values()]
         mapping = present.with_columns(number=pl.Series(numbers, dtype=pl.UInt32))
         return frame.join(mapping, on=frame.columns, how="left", maintain_order="left")["number"]
+
+
+def _words(words: list[str], starts: Iterable[int], keys: tuple[int, ...]) -> Words:
+    return tuple(
+        words[start + place]
+        for start, bits in zip(starts, keys, strict=True)
+        for place in range(bits.bit_length())
+        if bits >> place & 1
+    )

@@ -144,23 +144,23 @@ class Ceilings:
         """Worst case, or what was streamed. What the caller states comes first, or where nothing else is known."""
         self.costs_at_most(ROOM)
         tokens, tokens_nullable = sent.expr + out.expr, sent.nullable or out.nullable
+        routes = self.routes()
+        by_rates = [(rates, kinds) for (rates, flat, _), kinds in routes.items() if rates is not None and flat is None]
         cost: pl.Expr | None = None
-        for (rates, flat, tool), kinds in self.routes().items():
+        if by_rates:
+            picos = sent.expr * self.chosen([(rates.input_picos, kinds) for rates, kinds in by_rates])
+            picos += out.expr * self.chosen([(rates.output_picos, kinds) for rates, kinds in by_rates])
+            cost = (picos + (PICOS_PER_NANO - 1)) // PICOS_PER_NANO
+        for (rates, flat, tool), kinds in routes.items():
+            within = self.together.within(kinds)
             if tool and tokens_nullable:
-                within = everywhere(self.together.within(kinds))
-                tokens = pl.when(within).then((sent.expr + out.expr).fill_null(0)).otherwise(tokens)
+                filled = (sent.expr + out.expr).fill_null(0)
+                tokens = pl.when(everywhere(within)).then(filled).otherwise(tokens)
             if flat is not None and flat > ROOM:
                 raise Unbatched("cost")
-            if flat is not None:
-                here: pl.Expr = pl.lit(flat, dtype=pl.Int64)
-            elif rates is None:
-                here = NULL
-            else:
-                into, outof = (pl.lit(n, dtype=pl.Int64) for n in (rates.input_picos, rates.output_picos))
-                picos = sent.expr * into + out.expr * outof
-                here = (picos + (PICOS_PER_NANO - 1)) // PICOS_PER_NANO
-            within_these = self.together.within(kinds)
-            cost = here if cost is None or within_these is None else pl.when(within_these).then(here).otherwise(cost)
+            if flat is not None or rates is None:
+                here = NULL if flat is None else pl.lit(flat, dtype=pl.Int64)
+                cost = here if cost is None or within is None else pl.when(within).then(here).otherwise(cost)
         assert cost is not None  # noqa: S101 - there are kinds
         unpriced = any(flat is None and rates is None for rates, flat, _ in self.routes())
         by_tokens = any(flat is None and rates is not None for rates, flat, _ in self.routes())
@@ -173,6 +173,17 @@ class Ceilings:
                 cost = pl.coalesce(flat_or_rates, stated.expr)
             nullable = nullable and stated.nullable
         return Amounts(Value(cost, nullable), Value(tokens, tokens_nullable))
+
+    def chosen(self, numbers: list[tuple[int, frozenset[int]]]) -> pl.Expr:
+        """One of these constants, by a row's kind."""
+        found: pl.Expr | None = None
+        for number, kinds in numbers:
+            here = pl.lit(number, dtype=pl.Int64)
+            found = (
+                here if found is None else pl.when(everywhere(self.together.within(kinds))).then(here).otherwise(found)
+            )
+        assert found is not None  # noqa: S101 - asked of some
+        return found
 
     def kept(self, amounts: Amounts, stage: int) -> Amounts:
         nanos, tokens = self.sheet.keep(amounts.nanos.expr, stage), self.sheet.keep(amounts.tokens.expr, stage)

@@ -226,16 +226,21 @@ class _Reader:
             return None
         if series.dtype not in (pl.String, *DICTIONARIES):
             raise wrong_type(name, series, "texts")
-        empty = series.cast(pl.String).str.len_bytes() == 0 if series.dtype == pl.String else places(series, {""})
-        if empty.any():
+        if series.dtype in DICTIONARIES:
+            words = self.made.words[name] = dictionary(series)
+            empty = places(series, words, {""}) if "" in words else None
+        else:
+            empty = series.str.len_bytes() == 0
+        if empty is not None and empty.any():
             raise FactError(name, f"`{name}` in row {empty.arg_max()} is an empty text")
         return series
 
     def keep_text(self, name: str, series: pl.Series) -> None:
         """Texts stay as they are; those with a dictionary become its numbers."""
         if series.dtype in DICTIONARIES:
-            self.made.words[name] = dictionary(series)
-            series = series.to_physical().cast(pl.UInt32)
+            if name not in self.made.words:
+                self.made.words[name] = dictionary(series)
+            series = series.to_physical()
         self.series.append(series.alias(name))
 
     # ------------------------------------------------------------ numbers
@@ -324,8 +329,8 @@ class _Reader:
                 series = series.cast(pl.Float64)
             if series.dtype != pl.Float64:
                 raise wrong_type(fact.name, series, "64-bit numbers")
-            odd = ~series.is_finite().fill_null(True)
-            if odd.any():
+            if not series.is_finite().all():  # a null is neither
+                odd = ~series.is_finite().fill_null(True)
                 raise FactError(fact.name, f"`{fact.name}` in row {odd.arg_max()} is not a finite number")
             # A float stands for its decimal spelling, so a bound between two floats is the next one inside.
             low = None if fact.low is None else above(fact.low)

@@ -1,6 +1,6 @@
 """Single columns: texts by number, whole numbers in their range, what is wrong and in which row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import inf, nextafter
 from typing import Any
@@ -56,9 +56,10 @@ def dictionary(series: pl.Series) -> dict[str, int]:
     return dict(zip(present.cast(pl.String).to_list(), present.to_physical().to_list(), strict=True))
 
 
-def places(series: pl.Series, texts: set[str]) -> pl.Series:
-    numbers = [number for text, number in dictionary(series).items() if text in texts]
-    return series.to_physical().cast(pl.UInt32).is_in(pl.Series(numbers, dtype=pl.UInt32).implode())
+def places(series: pl.Series, words: Mapping[str, int], texts: set[str]) -> pl.Series:
+    """Where a column with a dictionary has one of these texts."""
+    numbers = pl.Series([number for text, number in words.items() if text in texts], dtype=pl.UInt32)
+    return series.to_physical().cast(pl.UInt32).is_in(numbers.implode())
 
 
 # ---------------------------------------------------------------- numbers
