@@ -29,7 +29,8 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-soak: $(VENV)/installed-dev ## the property tests with fifty times the examples
+soak: $(VENV)/installed-dev ## a million compiled decisions against the reference's, properties with fifty times the examples
+	$(BIN)/python -m tests.evaluation.differential --cases 1000000 --keep tests/corpus/differential
 	POLICY_ENGINE_EXAMPLES=50 $(BIN)/pytest -m 'not slow'
 
 bench: $(VENV)/installed-bench ## measure everything that docs/benchmarks.md claims, and write its tables

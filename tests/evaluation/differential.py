@@ -9,15 +9,13 @@ seed, so that a seed is all it takes to see a case again:
 
 import argparse
 import os
-import re
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -32,13 +30,11 @@ from policy_engine.evaluation.guard import BoundTo
 from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.language.checked import CheckedPolicy
 from policy_engine.policy import load
+from tests.evaluation.crowds import drawn
 from tests.evaluation.kept import Plain, to_plain
 from tests.evaluation.leaning import Leaning, Who
-from tests.generators.drafts import Block, Draft
+from tests.generators.drafts import Draft
 from tests.generators.picking import SeededPick
-from tests.generators.policies import Case, Shape, generated
-from tests.generators.rules import Kinds, Rules
-from tests.generators.words import MONEY, WINDOWS, Choice, Names, literal
 
 POINTS = ("admit", "attempt", "progress", "failure", "settle")
 GUARDED = {"attempt": "guard.attempt", "progress": "guard.progress"}
@@ -66,7 +62,7 @@ class Variant:
     cache_size: int = 4096
 
 
-VARIANTS = (Variant(), Variant(narrow=True), Variant(cache_size=2))
+VARIANTS = (Variant(), Variant(narrow=True), Variant(narrow=True, cache_size=2))
 
 
 @dataclass(frozen=True)
@@ -254,10 +250,7 @@ def run(seed: int, cases: int) -> Report:
 def one_policy(seed: int) -> Report:
     """All cases of one seed."""
     pick = SeededPick(seed)
-    kinds = Kinds(shadows=pick.one_in(2))
-    case = generated(pick, Shape(kinds=kinds, most_rules=pick.of((2, 2, 3, 1)), unpriced=pick.one_in(5)))
-    draft = case.draft if pick.one_in(4) else opened(case.draft)
-    draft = crowded(case, draft, kinds) if pick.number(1) else draft
+    draft = drawn(pick)
     policy = load(draft.text)
     variant = pick.of(VARIANTS)
     facts = Leaning(pick, policy, unknown=pick.one_in(4), missing=pick.one_in(4), calm=3)
@@ -301,52 +294,6 @@ def _agrees(pair: Pair, way: str, facts: Facts, expected: Answer, report: Report
         return True
     report.difference = Difference(seed, draft, way, to_plain(pair.checked, facts), shown(expected), shown(found))
     return False
-
-
-def opened(draft: Draft) -> Draft:
-    """The draft without rules that let nobody in, and without shadow rules at admission: those are the fallback's."""
-
-    def kept(rules: tuple[str, ...]) -> tuple[str, ...]:
-        lit = [_unshaded(rule) for rule in rules]
-        return tuple(rule for rule in lit if not rule.startswith("forbid") or " when " in rule)
-
-    def block(of: Block) -> Block:
-        return replace(of, rules=kept(of.rules), inside=tuple(block(each) for each in of.inside))
-
-    return replace(draft, rules=kept(draft.rules), blocks=tuple(block(each) for each in draft.blocks))
-
-
-def crowded(case: Case, draft: Draft, kinds: Kinds) -> Draft:
-    """The draft with more rules to combine: ceilings known at admission, who may enter a lane, retries."""
-    pick = case.pick
-    rules = Rules(pick, case.setting, case.conditions, replace(kinds, shadows=False))
-    known = rules._names["allow"]
-    lanes = [Choice("lane", case.setting.lanes)] if len(case.setting.lanes) > 1 else []
-    by_lane, by_all = Names(choices=lanes), replace(known, choices=[*known.choices, *lanes])
-    around = [place for place in case.places if place[0] in ("file", "workflow", "outcome", "lane")]
-    for _ in range(1 + pick.number(2)):
-        amount = literal(MONEY, Fraction(pick.of(("0.3", "0.1", "0.05", "1"))), case.setting.currency)
-        share = f"{pick.of((50, 10))}% of price"
-        ceiling = pick.of((f"{amount} per outcome", f"{share} per outcome", f"{amount} per customer per day"))
-        tail = case.conditions.tail(pick.of((Names(), by_lane, by_all)))
-        draft = draft.with_rule(pick.of(around), f"ceiling {ceiling}{tail}")
-    for kind in pick.some(("allow", "allow", "retry", "retry", "fallback", "limit", "forbid"), least=1, most=4):
-        entering = kind in ("allow", "forbid", "limit")
-        places = [place for place in case.places if kind in rules.kinds_at(place)]
-        place = pick.of([place for place in places if place[0] == "lane"] if entering else places)
-        draft = draft.with_rule(place, rules.rule(kind, place))
-    return draft
-
-
-def _unshaded(rule: str) -> str:
-    words = rule.split()
-    inside = words[1:2] == ["margin"] or (words[1:2] == ["ceiling"] and not _has_window(rule))
-    return rule if inside else rule.removeprefix("shadow ")
-
-
-def _has_window(rule: str) -> bool:
-    core, *_ = re.split(" when | unless ", rule, maxsplit=1)
-    return any(f" per {window}" in core for window in WINDOWS)
 
 
 # ---------------------------------------------------------------- from the command line

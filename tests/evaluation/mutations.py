@@ -198,10 +198,19 @@ MUTATIONS = (
         'elif name in ("lane", "route"):',
         'elif name in ("route", "route"):',
     ),
+    Mutation(
+        "a shadow forbid has its say of some alone",
+        "index.py",
+        "isinstance(rule, ForbidRule) and rule.shadow",
+        "isinstance(rule, LimitRule) and rule.shadow",
+    ),
+    Mutation(
+        "two outcomes are one",
+        "dispatch.py",
+        '["outcome"] if len(policy.outcomes) > 1',
+        '["outcome"] if len(policy.outcomes) > 2',
+    ),
 )
-
-QUICK = MUTATIONS[::9]
-"""Those that an ordinary run makes."""
 
 
 def tokens(text: str) -> list[str]:
