@@ -79,31 +79,31 @@ class Policy:
         """May this execution start, in which lane, drawing on what? Raises `FactError` for bad input."""
         if isinstance(facts, AdmitFacts):
             return self.evaluator.admit(facts)
-        return self.evaluator.admit(self.facts(Point.ADMIT, facts))
+        return self.evaluator.admit(self._read_admit(facts, False))
 
     def attempt(self, facts: Mapping[str, Any] | AttemptFacts) -> AttemptDecision:
         """May this attempt be made, and with how much? Raises `FactError` for bad input."""
         if isinstance(facts, AttemptFacts):
             return self.evaluator.attempt(facts)
-        return self.evaluator.attempt(self.facts(Point.ATTEMPT, facts))
+        return self.evaluator.attempt(self._read_attempt(facts, False))
 
     def progress(self, facts: Mapping[str, Any] | ProgressFacts) -> ProgressDecision:
         """May this attempt go on? Raises `FactError` for bad input."""
         if isinstance(facts, ProgressFacts):
             return self.evaluator.progress(facts)
-        return self.evaluator.progress(self.facts(Point.PROGRESS, facts))
+        return self.evaluator.progress(self._read_progress(facts, False))
 
     def failure(self, facts: Mapping[str, Any] | FailureFacts) -> FailureDecision:
         """Where does the step go now? Raises `FactError` for bad input."""
         if isinstance(facts, FailureFacts):
             return self.evaluator.failure(facts)
-        return self.evaluator.failure(self.facts(Point.FAILURE, facts))
+        return self.evaluator.failure(self._read_failure(facts, False))
 
     def settle(self, facts: Mapping[str, Any] | SettleFacts) -> SettleDecision:
         """What becomes of the promised unit? Raises `FactError` for bad input."""
         if isinstance(facts, SettleFacts):
             return self.evaluator.settle(facts)
-        return self.evaluator.settle(self.facts(Point.SETTLE, facts))
+        return self.evaluator.settle(self._read_settle(facts, False))
 
     def guard(self, to: BoundTo) -> Guard:
         """`attempt` and `progress` for one route of one execution, as functions of what still changes."""
@@ -161,6 +161,28 @@ class Policy:
     def facts(self, point: Point | str, data: Mapping[str, Any], *, assume_zero: bool = False) -> Facts:
         """Validated facts of a decision point; see `Boundary.facts`."""
         return self.boundary.facts(Point(point), data, assume_zero=assume_zero)
+
+    # The boundary's readers by point: kept here, because looking one up takes as long as half a decision.
+
+    @cached_property
+    def _read_admit(self) -> Callable[[Mapping[str, Any], bool], AdmitFacts]:
+        return self.boundary.reader(Point.ADMIT)
+
+    @cached_property
+    def _read_attempt(self) -> Callable[[Mapping[str, Any], bool], AttemptFacts]:
+        return self.boundary.reader(Point.ATTEMPT)
+
+    @cached_property
+    def _read_progress(self) -> Callable[[Mapping[str, Any], bool], ProgressFacts]:
+        return self.boundary.reader(Point.PROGRESS)
+
+    @cached_property
+    def _read_failure(self) -> Callable[[Mapping[str, Any], bool], FailureFacts]:
+        return self.boundary.reader(Point.FAILURE)
+
+    @cached_property
+    def _read_settle(self) -> Callable[[Mapping[str, Any], bool], SettleFacts]:
+        return self.boundary.reader(Point.SETTLE)
 
     @cached_property
     def boundary(self) -> "Boundary":

@@ -2,7 +2,8 @@
 
 Types, ranges and enums come from the policy's own declarations, as pydantic models made
 once per policy and point. What passes is a slotted record in internal units; what does
-not is a `FactError` that names every wrong entry.
+not is a `FactError` that names every wrong entry. Mappings of the common types take the short way
+(`evaluation/quick.py`), with the same result.
 """
 
 from collections.abc import Mapping
@@ -11,13 +12,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
+from policy_engine.evaluation import quick
 from policy_engine.evaluation.entries import (
     CONFIG,
     DURATION,
     TEXT,
+    InSmallUnits,
     aliased,
     choice,
     count,
+    epoch_micros,
     fact_field,
     grant_model,
     money,
@@ -37,6 +41,7 @@ from policy_engine.evaluation.facts import (
     Reading,
     SettleFacts,
     given_type,
+    slot_name,
 )
 from policy_engine.evaluation.meters import every_meter
 from policy_engine.language.checked import ATTEMPTS, SPENT, TOKENS, CheckedPolicy, Meter
@@ -53,6 +58,26 @@ SETTLE_STATES = ("running", "delivered", "accepted", "rejected", "expired", "rev
 SETTLE_EVENTS = ("deliver", "accept", "reject", "reverse", "lapse", "abort", "hand_off")
 _EXECUTION_METERS = ("spent", "reserved", "attempts", "tokens")
 _MONEY_METERS = ("spent", "overage")
+_IN_SMALL_UNITS = {
+    "price": "price_nanos",
+    "estimate": "estimate_nanos",
+    "elapsed": "elapsed_micros",
+    "step_elapsed": "step_elapsed_micros",
+    "attempt_elapsed": "attempt_elapsed_micros",
+    "since_delivery": "since_delivery_micros",
+}
+"""Amounts and durations, and the entries that say the same in whole nano units and microseconds."""
+
+_LEAST_OF_MOST = """
+if LEAST is not None and (MOST is None or LEAST > MOST):
+    raise Unusual
+"""
+_OF_FAILURE = """
+if ROUTE not in VISITED:
+    VISITED = (*VISITED, ROUTE)
+if RETRIES is None:
+    RETRIES = {}
+"""
 
 
 class Boundary:
@@ -61,6 +86,7 @@ class Boundary:
     def __init__(self, policy: CheckedPolicy) -> None:
         self._policy = policy
         self._models: dict[Point, type[BaseModel]] = {}
+        self._readers: dict[Point, quick.Reader] = {}
 
     @cached_property
     def given(self) -> type[Given]:
@@ -75,14 +101,32 @@ class Boundary:
     def facts(self, point: Point, data: Mapping[str, Any], *, assume_zero: bool = False) -> Facts:
         """The facts of a decision point from plain data.
 
-        Money is a number of currency units or text (`0.3`, `"$0.30"`), a duration a number of seconds, a
-        `timedelta` or text (`"90s"`). With `assume_zero`, counters that are left out read zero, as on a
-        fresh ledger; otherwise they are unknown. Raises `FactError` naming every wrong or missing entry.
+        Money is a number of currency units or text (`3`, `0.3`, `"$0.30"`), a duration a number of seconds, a
+        `timedelta` or text (`"90s"`). The price, the estimate and the times may be given as whole nano units and
+        microseconds instead, under the names `price_nanos`, `estimate_nanos`, `elapsed_micros` and so on.
+        Counters stand under their written form or as a `Meter` of `meters`. Either way their values are what money
+        and counts are elsewhere, `{"settled": …, "reserved": …}`, or a `Reading`, in the units of its meter.
+
+        With `assume_zero`, counters that are left out read zero, as on a fresh ledger; otherwise they are
+        unknown. Raises `FactError` naming every wrong or missing entry.
         """
+        made: Facts = self.reader(point)(data, assume_zero)
+        return made
+
+    def reader(self, point: Point) -> quick.Reader:
+        """`facts` of one point, as a function of the data and of `assume_zero`: fast for the common types."""
+        if point not in self._readers:
+            self._readers[point] = self._write(point)
+        return self._readers[point]
+
+    def read_fully(self, point: Point, data: Mapping[str, Any], *, assume_zero: bool = False) -> Facts:
+        """`facts` by the models alone: every form an entry may have, and every mistake."""
+        entries = {_plain(name): value for name, value in data.items()}
+        small = _in_small_units(entries, self.model(point))
         try:
-            model = self.model(point)(**{str(name): value for name, value in data.items()})
+            model = self.model(point)(**entries)
         except ValidationError as error:
-            raise self._fact_error(point, error) from None
+            raise self._fact_error(point, error, small) from None
         values = {name: getattr(model, name) for name in type(model).model_fields}
         if point is Point.SETTLE:
             return SettleFacts(**values)
@@ -104,7 +148,7 @@ class Boundary:
         try:
             model = self._given_model(**known)
         except ValidationError as error:
-            raise self._fact_error(Point.ADMIT, error) from None
+            raise self._fact_error(Point.ADMIT, error, {}) from None
         return self.given(**{name: getattr(model, field) for field, name in self._fact_fields.items()})
 
     @cached_property
@@ -148,7 +192,7 @@ class Boundary:
             "customer": (TEXT, ...),
             "outcome": outcome,
             "plan": (choice(policy.plans, "plan") | None, None),
-            "meters": (dict[str, Any] | None, None),
+            "meters": (dict[Any, Any] | None, None),
             "escrow": (reading_type(policy, "escrow"), None),
         }
         if point is Point.ADMIT:
@@ -187,10 +231,10 @@ class Boundary:
         if assume_zero:
             readings = {meter: Reading() for meter in self.meters.values()}
         written = values.pop("meters") or {}
-        for text, value in written.items():
-            meter = self.meters.get(" ".join(text.split()))
+        for name, value in written.items():
+            meter = self.meters.get(" ".join(str(name).split())) if isinstance(name, str | Meter) else None
             if meter is None:
-                raise FactError("meters", no_such(text, self.meters, "counter"))
+                raise FactError("meters", no_such(str(name), self.meters, "counter"))
             counts_money = meter.quantity in _MONEY_METERS
             readings[meter] = None if value is None else reading(self._policy, str(meter), value, money=counts_money)
         reserved = values.pop("reserved", None)
@@ -206,21 +250,101 @@ class Boundary:
             readings[SPENT] = Reading(settled.settled, settled.reserved + held.settled)
         return readings
 
-    def _fact_error(self, point: Point, error: ValidationError) -> FactError:
+    def _write(self, point: Point) -> quick.Reader:
+        """The short way of a point: what `_build` says, for the common types."""
+        policy, write = self._policy, quick.Writer(FACTS[point], self._fully(point))
+        write.name("outcome", policy.outcomes)
+        if point is Point.SETTLE:
+            write.name("state", SETTLE_STATES)
+            write.name("event", SETTLE_EVENTS)
+            write.price()
+            write.duration("since_delivery")
+            return write.reader()
+        write.text("customer")
+        write.name("plan", policy.plans, required=False)
+        write.name("lane", policy.lanes, required=point is not Point.ADMIT)
+        write.unknown("escrow")
+        write.meters(self.meters)
+        self._write_given(write)
+        if point is Point.ADMIT:
+            write.read("grants", quick.grants(epoch_micros), ())
+            return write.reader(rarely=quick.escrow)
+        write.name("route", policy.routes)
+        write.text("step")
+        write.price()
+        write.count("attempt", 1, 1)
+        write.count("failures", 0, 0)
+        write.duration("elapsed")
+        write.duration("step_elapsed")
+        write.count("input_tokens", 0, None)
+        if point is Point.ATTEMPT:
+            write.count("max_output_tokens", 0, None)
+            write.count("min_output_tokens", 0, None)
+            write.together(_LEAST_OF_MOST, LEAST="min_output_tokens", MOST="max_output_tokens")
+        if point in (Point.ATTEMPT, Point.PROGRESS):
+            write.estimate()
+        if point is Point.PROGRESS:
+            write.count("output_tokens", 0, 0)
+            write.count("output_cap", 0, None)
+            write.duration("attempt_elapsed")
+        if point is Point.FAILURE:
+            write.name("error", policy.error_classes)
+            write.read("visited", quick.names(policy.routes), ())
+            write.read("retries", quick.counts(policy.error_classes), None)
+            write.together(_OF_FAILURE, VISITED="visited", ROUTE="route", RETRIES="retries")
+        return write.reader(rarely=quick.of_execution)
+
+    def _write_given(self, write: quick.Writer) -> None:
+        facts = self._policy.facts.values()
+        defaults = [fact_field(fact, self._policy)[1] for fact in facts]
+        slots = map(slot_name, range(len(defaults)))
+        write.given(self.given, zip(slots, facts, defaults, strict=True))
+
+    def _fully(self, point: Point) -> quick.Reader:
+        return lambda data, assume_zero: self.read_fully(point, data, assume_zero=assume_zero)
+
+    def _fact_error(self, point: Point, error: ValidationError, small: Mapping[str, str]) -> FactError:
+        """`small` are the entries that were given in small units, by the name the model has for them."""
         found = []
         for item in error.errors(include_url=False):
             where = [str(part) for part in item["loc"]]
+            if where:
+                where[0] = small.get(where[0], where[0])
             name = where[0] if where else "facts"
             path = ".".join(part for part in where if not part.startswith(("function-", "lax-", "json-", "nullable")))
             if item["type"] == "extra_forbidden":
                 fields = self.model(point).model_fields
-                message = no_such(name, [field.alias or key for key, field in fields.items()], "entry")
+                known = [field.alias or key for key, field in fields.items()]
+                known += [small for name, small in _IN_SMALL_UNITS.items() if name in known]
+                message = no_such(name, known, "entry")
             elif item["type"] == "missing":
                 message = f"`{path}` is missing"
+                message += "; give `price` or `price_nanos`" if path == "price" else ""
             else:
                 message = f"`{path}`: {item['msg'].removeprefix('Value error, ')}"
             found.append((name, message))
         return FactError(found[0][0], "; ".join(dict.fromkeys(message for _, message in found)))
+
+
+def _plain(name: Any) -> str:
+    """An entry's name. What is a text already, an enum's member too, is the text that a `dict` finds it by."""
+    return str.__str__(name) if isinstance(name, str) else str(name)
+
+
+def _in_small_units(entries: dict[str, Any], model: type[BaseModel]) -> dict[str, str]:
+    """Puts entries in small units where the model has the amount; which they are, by that name."""
+    found: dict[str, str] = {}
+    for field in model.model_fields.values():
+        name = field.alias or ""
+        small = _IN_SMALL_UNITS.get(name, "")
+        if small not in entries:
+            continue
+        if name == "estimate" and None in (entries[small], entries.get(name, 0)):
+            del entries[small if entries[small] is None else name]  # unknown, as if it were left out
+        if small in entries:
+            found[name] = small
+            entries[name] = InSmallUnits(entries.pop(small), doubled=name in entries)
+    return found
 
 
 def _check_together(facts: Facts) -> None:

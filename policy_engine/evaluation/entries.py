@@ -16,6 +16,7 @@ from policy_engine.evaluation.facts import MISSING, FactError, Reading
 from policy_engine.language.checked import CheckedPolicy, Fact
 from policy_engine.language.diagnostics import did_you_mean, one_of
 from policy_engine.language.units import (
+    MAX_MONEY_NANOS,
     MAX_SIGNIFICANT_DIGITS,
     UnitError,
     decimal,
@@ -85,8 +86,29 @@ def count(least: int) -> Any:
     return _checked(check, int)
 
 
+class InSmallUnits:
+    """What was given in nano units or microseconds, under a name of its own; `doubled`: and the other way as well."""
+
+    __slots__ = ("doubled", "value")
+
+    def __init__(self, value: Any, *, doubled: bool) -> None:
+        self.value = value
+        self.doubled = doubled
+
+    def checked(self, units: str, most: int | None) -> int:
+        if self.doubled:
+            raise UnitError("it is given in two units; give one of them")
+        if isinstance(self.value, bool) or not isinstance(self.value, int):
+            raise UnitError(f"{_shown(self.value)} is not a whole number of {units}")
+        if self.value < 0 or (most is not None and self.value > most):
+            raise UnitError(f"{self.value} is out of range; it is at least 0")
+        return self.value
+
+
 def money(policy: CheckedPolicy, least: int | None) -> Any:
     def check(value: Any) -> int:
+        if isinstance(value, InSmallUnits):
+            return value.checked("billionths", MAX_MONEY_NANOS)
         if not isinstance(value, int | float | Decimal | str):
             raise UnitError(f"{_shown(value)} is not an amount of money")
         nanos = money_nanos(value, policy.currency)
@@ -98,6 +120,8 @@ def money(policy: CheckedPolicy, least: int | None) -> Any:
 
 
 def _duration(value: Any) -> int:
+    if isinstance(value, InSmallUnits):
+        return value.checked("microseconds", None)
     if isinstance(value, timedelta):
         micros = (value.days * 86_400 + value.seconds) * 10**6 + value.microseconds
     elif isinstance(value, str):
@@ -207,7 +231,7 @@ def _member(fact: Fact) -> Callable[[Any], str]:
 
 
 def grant_model(policy: CheckedPolicy) -> type[BaseModel]:
-    moment = _checked(_epoch_micros, int)
+    moment = _checked(epoch_micros, int)
     return create_model(
         "Grant",
         __config__=CONFIG,
@@ -222,7 +246,8 @@ def grant_model(policy: CheckedPolicy) -> type[BaseModel]:
     )
 
 
-def _epoch_micros(value: Any) -> int:
+def epoch_micros(value: Any) -> int:
+    """Microseconds since the epoch, of a `datetime` or a text that has a time zone."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -246,7 +271,9 @@ def reading_type(policy: CheckedPolicy, name: str) -> Any:
 
 
 def reading(policy: CheckedPolicy, name: str, value: Any, *, money: bool) -> Reading:
-    """One counter: an amount (then all of it is settled), or `{"settled": …, "reserved": …}`."""
+    """One counter: an amount (then all of it is settled), `{"settled": …, "reserved": …}` or a `Reading`."""
+    if isinstance(value, Reading):
+        return _counted(name, value)
     parts = value if isinstance(value, Mapping) else {"settled": value}
     odd = set(parts) - {"settled", "reserved"}
     if odd:
@@ -261,6 +288,16 @@ def reading(policy: CheckedPolicy, name: str, value: Any, *, money: bool) -> Rea
     if min(amounts) < 0:
         raise FactError(name, f"`{name}` is negative")
     return Reading(*amounts)
+
+
+def _counted(name: str, value: Reading) -> Reading:
+    try:
+        negative = (value.settled | value.reserved) < 0  # only whole numbers have a sign together
+    except TypeError:
+        raise FactError(name, f"`{name}`: {_shown(value)} does not hold whole numbers") from None
+    if negative:
+        raise FactError(name, f"`{name}` is negative")
+    return value
 
 
 def no_such(name: str, known: Iterable[str], kind: str) -> str:

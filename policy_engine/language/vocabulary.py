@@ -106,8 +106,9 @@ BUILTINS = {
 CONSTANTS = ("true", "false")
 
 ENTRIES = frozenset(
-    """attempt_elapsed escrow event grants max_output_tokens meters min_output_tokens output_cap output_tokens reserved
-    retries since_delivery state step_elapsed tokens visited""".split()
+    """attempt_elapsed attempt_elapsed_micros elapsed_micros escrow estimate_nanos event grants max_output_tokens meters
+    min_output_tokens output_cap output_tokens price_nanos reserved retries since_delivery since_delivery_micros state
+    step_elapsed step_elapsed_micros tokens visited""".split()
 )
 """What a caller gives beside built-in names and declared facts; so no fact can have one of these names."""
 
