@@ -130,14 +130,15 @@ class _Decided:
             self.alone.append(pl.int_range(self.columns.height, eager=True) if rows is None else rows)
             return
         part = sheet.run(frame)
+        tight = _rows(part["tight"]) if "tight" in part.columns else None
         self._put(rows, part, sheet)
-        tight = part["tight"] if "tight" in part.columns else None
-        if tight is not None and tight.any():
-            again = _rows(tight)
+        del part  # its columns are the answer's now, which alone may change them in place
+        if tight is not None and tight.len():
             shrinking = attempts.attempt(self.policy, self.columns, together, shrinking=True)
-            where = again if rows is None else rows.gather(again)
-            self._put(where, shrinking.run(frame.select(pl.all().gather(again))), shrinking)
-            self._alone(frame.select(pl.all().gather(again)), where, shrinking)
+            where = tight if rows is None else rows.gather(tight)
+            few = frame.select(pl.all().gather(tight))
+            self._put(where, shrinking.run(few), shrinking)
+            self._alone(few, where, shrinking)
         self._alone(frame, rows, sheet)
 
     def _put(self, rows: pl.Series | None, part: pl.DataFrame, sheet: Sheet) -> None:

@@ -59,12 +59,10 @@ class Answer:
         found: list[pl.Expr] = []
         for name, _ in self._dtypes():
             found.append(pl.col(name).cat.to(pl.Enum(self.words[name])) if name in self.words else pl.col(name))
-        empty = pl.lit(pl.Series([[]], dtype=NAMES).new_from_index(0, self.height))
         for prefix in LISTS:
             lists = self.tuples[prefix]
             table = pl.Series([list(lists.get(number, ())) for number in range(max(lists) + 1)], dtype=NAMES)
-            some = frame[prefix].max()
-            found.append((pl.lit(table).gather(pl.col(prefix)) if some else empty).alias(prefix))
+            found.append(pl.lit(table).gather(pl.col(prefix)).alias(prefix))
         return frame.select(found)
 
     # ------------------------------------------------------------ parts

@@ -15,6 +15,9 @@ from policy_engine.language.vocabulary import Unit
 DICTIONARIES = (pl.Enum, pl.Categorical)
 """Types whose texts are numbers already."""
 
+FEW_WORDS = 2**16
+"""Dictionaries up to this size are read whole, instead of looking for the words that occur."""
+
 # ---------------------------------------------------------------- texts by number
 
 
@@ -52,8 +55,15 @@ def not_one_of(name: str, text: str, row: int, allowed: Sequence[str]) -> FactEr
 def dictionary(series: pl.Series) -> dict[str, int]:
     if isinstance(series.dtype, pl.Enum):
         return {text: number for number, text in enumerate(series.dtype.categories.to_list())}
-    present = series.unique().drop_nulls()
-    return dict(zip(present.cast(pl.String).to_list(), present.to_physical().to_list(), strict=True))
+    numbers = series.to_physical()
+    most: Any = numbers.max()
+    if most is None:
+        return {}
+    if most < FEW_WORDS:  # numbers are given in turn, so all up to the largest stand for something
+        words = pl.Series(range(most + 1), dtype=numbers.dtype).cat.to(series.dtype)
+    else:
+        words = series.unique().drop_nulls()
+    return dict(zip(words.cast(pl.String).to_list(), words.to_physical().to_list(), strict=True))
 
 
 def places(series: pl.Series, words: Mapping[str, int], texts: set[str]) -> pl.Series:
