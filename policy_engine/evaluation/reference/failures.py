@@ -4,7 +4,7 @@ from policy_engine.evaluation.decision import Digests, FailureDecision, Ruling, 
 from policy_engine.evaluation.facts import FailureFacts
 from policy_engine.evaluation.reference.ceilings import tightest_per_outcome
 from policy_engine.evaluation.reference.view import View
-from policy_engine.language.checked import CheckedPolicy, FallbackRule, RetryRule, Rule, Rules, reads
+from policy_engine.language.checked import CheckedPolicy, FallbackRule, RetryRule, Rule, Rules
 from policy_engine.language.vocabulary import NEVER_RETRIED, Point
 
 
@@ -62,7 +62,7 @@ def _innermost_first(around: tuple[Rules, ...], lane: Rules) -> tuple[Rules, ...
 
 def _look_at_ceiling(fallbacks: list[FallbackRule], blocks: tuple[Rules, ...], view: View) -> None:
     """`ceiling` and `remaining` are the tightest money ceiling per outcome now applying; looked up only if read."""
-    if any(read.name in ("ceiling", "remaining") for rule in fallbacks for read in reads(rule.condition)):
+    if any(read.name in ("ceiling", "remaining") for rule in fallbacks for read in view.reads_of(rule)):
         ceilings = [rule for rules in blocks for rule in rules.ceilings if not rule.shadow]
         money = [c for c in ceilings if c.quantity == "spent" and c.scope.execution == "outcome"]
         view.require(money)

@@ -3,7 +3,7 @@
 `True`, `False` and `None` are the three truth values; `None` is "not known".
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from policy_engine.evaluation.facts import (
@@ -67,13 +67,17 @@ class View:
     def require(self, rules: Iterable[Rule]) -> None:
         """Raise `FactError` for a required fact that a rule which can apply reads and the caller did not give."""
         for rule in rules:
-            left = self._left_of(rule)
-            for read in reads(left) if not isinstance(left, bool) else ():
+            for read in self.reads_of(rule):
                 if read.is_fact and getattr(self.facts.given, read.name) is MISSING:
                     raise FactError(
                         read.name,
                         f"the fact `{read.name}` is not given, and `{rule.ref.name}` at {rule.ref.place} reads it",
                     )
+
+    def reads_of(self, rule: Rule) -> Iterator[Read]:
+        """What a rule's condition reads here: nothing, where who and what this is about decides it."""
+        left = self._left_of(rule)
+        return iter(()) if isinstance(left, bool) else reads(left)
 
     def holds(self, rule: Rule) -> bool | None:
         """Whether a rule's condition holds; a rule without one always applies.
