@@ -80,6 +80,18 @@ def test_a_missing_fact_is_missed_where_it_would_be_alone(point: str, seed: int)
     check(policy, point, records, text)
 
 
+@pytest.mark.parametrize(
+    ("point", "seed", "missing"),
+    [
+        ("failure", 3016, False),  # a fallback reads `remaining` where no ceiling applies to some of the rows
+        ("failure", 3072, True),  # a handoff's limit misses its fact in an earlier row than any other rule
+    ],
+)
+def test_what_once_differed(point: str, seed: int, missing: bool) -> None:
+    policy, text, records = asked(seed, point, missing=missing)
+    check(policy, point, records, text)
+
+
 @pytest.mark.parametrize("point", [*POINTS, "settle"])
 @pytest.mark.parametrize("edges", [False, True])
 def test_the_dozen_rule_set(point: str, edges: bool) -> None:

@@ -166,6 +166,9 @@ class _Decided:
         rows = pl.concat([each.cast(pl.UInt32) for each in self.alone]).unique().sort()
         if not rows.len():
             return
+        self.answer.put_rows(rows, self._decided(rows))
+
+    def _decided(self, rows: pl.Series) -> list[dict[str, Any]]:
         numbers = tuple(name for name in (*self.shape.words, *self.shape.numbers) if name not in ("effect", "reason"))
         decided = []
         for row, facts in zip(rows, Records(self.columns).of(rows), strict=True):
@@ -173,7 +176,7 @@ class _Decided:
                 decided.append(plain(self.decide(facts), numbers))
             except FactError as error:
                 raise FactError(error.name, f"row {row}: {error.message}") from None
-        self.answer.put_rows(rows, decided)
+        return decided
 
     # ------------------------------------------------------------ what makes rows no question
 
@@ -198,8 +201,16 @@ class _Decided:
                     found.append((here.arg_max() or 0, each.rule, fact))
         if found:
             row, rule, fact = min(found, key=lambda item: item[0])
+            if self.point is Point.FAILURE:
+                self._decided(self._lacking(row))  # a handoff's limit asks only where it is reached: perhaps earlier
             message = f"the fact `{fact}` is not given in row {row}, and `{rule.ref.name}` at {rule.ref.place} reads it"
             raise FactError(fact, message)
+
+    def _lacking(self, before: int) -> pl.Series:
+        """The rows before one that lack a required fact."""
+        columns = [self.columns.frame[name] for name in self.columns.missing.values()]
+        lacking = pl.DataFrame(columns).head(before).select(pl.any_horizontal(pl.all().is_null()))
+        return _rows(lacking.to_series())
 
 
 def _asked(rules: tuple[Applied, ...]) -> list[tuple[Applied, str]]:

@@ -9,6 +9,9 @@ import polars as pl
 from policy_engine.evaluation.batch.sheet import PACKED
 
 LISTS = ("rules", "unknown", "alerts", "shadow")
+FEW_KEYS = 256
+"""So many keys are told apart without looking for those that occur."""
+
 NAMES = pl.List(pl.String)
 Words = tuple[str, ...]
 
@@ -97,7 +100,7 @@ class Answer:
         if not held:
             return pl.repeat(0, height, dtype=pl.UInt32, eager=True)
         frame = pl.DataFrame([key.alias(str(start)) for start, key in held.items()])
-        present = frame.to_series().unique().to_frame() if frame.width == 1 else frame.unique()
+        present = _present(frame)
         told = {row: _words(words, held, row) for row in present.iter_rows()}
         if frame.width == 1 and len(self.tuples[prefix]) == 1:  # the first query's keys are the numbers
             self.tuples[prefix] |= {key: each for (key,), each in told.items()}
@@ -105,6 +108,17 @@ class Answer:
         numbers = [self._number(prefix, each) for each in told.values()]
         mapping = present.with_columns(number=pl.Series(numbers, dtype=pl.UInt32))
         return frame.join(mapping, on=frame.columns, how="left", maintain_order="left")["number"]
+
+
+def _present(keys: pl.DataFrame) -> pl.DataFrame:
+    """The keys that may occur, each once."""
+    if keys.width > 1:
+        return keys.unique()
+    only = keys.to_series()
+    most: Any = only.max()
+    return (pl.Series(range(most + 1), dtype=only.dtype) if most < FEW_KEYS < only.len() else only.unique()).to_frame(
+        only.name
+    )
 
 
 def _words(words: list[str], starts: Iterable[int], keys: tuple[int, ...]) -> Words:

@@ -35,7 +35,7 @@ def kind_of(policy: CheckedPolicy, point: Point, who: Who) -> Kind:
     fallbacks = [f for rules in (outcome, workflow, lane.rules, file) for f in rules.fallbacks if error in f.classes]
     limits = [limit for each in _handoffs(policy, fallbacks, lane.path) for limit in policy.routes[each].rules.limits]
     ceilings: list[Rule] = []
-    if any(read.name in ("ceiling", "remaining") for rule in fallbacks for read in reads(rule.condition)):
+    if any(read.name in ("ceiling", "remaining") for each in applied(fallbacks, who) for read in reads(each.condition)):
         enforced = [rule for rules in (*around, lane.rules) for rule in rules.ceilings if not rule.shadow]
         ceilings = [c for c in enforced if c.quantity == "spent" and c.scope.execution == "outcome"]
     found = applied([*retries, *fallbacks, *(limit for limit in limits if not limit.shadow), *ceilings], who)
@@ -105,11 +105,11 @@ class _Writer:
             applies = self.sheet.applies(each, kinds, self.first)
             limits.append(pl.when(everywhere(applies)).then(self._limit(each)))
         tightest = self.sheet.keep(pl.min_horizontal(limits), self.second)
-        readers = self.together.among(lambda kind: any(isinstance(each.rule, CeilingRule) for each in kind.rules))
+        readers = self.together.among(_reads_ceiling)
         always = self.together.among(
             lambda kind: any(isinstance(each.rule, CeilingRule) and each.condition is None for each in kind.rules)
         )
-        nullable = readers != always
+        nullable = not readers <= always
         spent = self.reader.used(SPENT)
 
         def need(most: int) -> None:
@@ -269,6 +269,11 @@ class _Writer:
 
 
 INNERMOST_FIRST = ("outcome", "workflow", "lane", "file")
+
+
+def _reads_ceiling(kind: Kind) -> bool:
+    read = {read.name for each in kind.rules if isinstance(each.rule, FallbackRule) for read in reads(each.condition)}
+    return not read.isdisjoint(("ceiling", "remaining"))
 
 
 def _never(kind: Kind) -> bool:

@@ -116,7 +116,7 @@ class Sheet:
         for stage in self.stages:
             if stage:
                 lazy = lazy.with_columns(**stage)
-        return lazy.select(self.selected()).collect(engine="streaming")
+        return lazy.select(self.selected()).collect()
 
 
 def both(*tests: pl.Expr | None) -> pl.Expr | None:
