@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from policy_engine.evaluation.batch.columns import NUMBERS, Columns
+from policy_engine.evaluation.batch.columns import Columns
+from policy_engine.evaluation.batch.entries import NUMBERS
 from policy_engine.evaluation.decision import Decision
 from policy_engine.evaluation.facts import (
     MISSING,
