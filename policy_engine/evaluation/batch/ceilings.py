@@ -23,7 +23,7 @@ def pricing(route: Route) -> Pricing:
 
 @dataclass(slots=True)
 class Ceiling:
-    """A ceiling as columns: where it applies (None: everywhere), its limit, what is used and whether that may be null."""
+    """A ceiling as columns: where it applies (None: everywhere), its limit, what is used (perhaps null)."""
 
     rule: CeilingRule
     applies: pl.Expr | None
