@@ -46,7 +46,7 @@ def main() -> None:
     for name, title in BENCHMARKS.items():
         if chosen and name not in chosen:
             continue
-        part = f"### {title}\n\n`python -m benchmarks.{name}`: {tables(name)}\n"
+        part = f"### {title}\n\n`python -m benchmarks.{name}`\n\n{tables(name)}\n"
         print(part, flush=True)
         parts.append(part)
     if chosen:

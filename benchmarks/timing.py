@@ -57,7 +57,7 @@ def interleaved(
     """Nanoseconds per call of each subject in each round, the empty loop included.
 
     The clock counts this thread's processor time, so what else the machine does is left out as far as it can be;
-    engines that work in threads of their own are measured with `time.perf_counter_ns`.
+    what may work in threads of its own is measured with `time.process_time_ns`.
     """
     repeats = {}
     for name, run in subjects.items():
