@@ -116,7 +116,8 @@ class Boundary:
     def reader(self, point: Point) -> quick.Reader:
         """`facts` of one point, as a function of the data and of `assume_zero`: fast for the common types."""
         if point not in self._readers:
-            self._readers[point] = self._write(point)
+            # By the member itself: a text equal to it would be kept under the same key, and is not it.
+            self._readers[point] = self._write(Point(point))
         return self._readers[point]
 
     def read_fully(self, point: Point, data: Mapping[str, Any], *, assume_zero: bool = False) -> Facts:
