@@ -172,6 +172,6 @@ def by_hand(policy: Policy, rules: int) -> Any:
             and facts.given.risk != "high"
         ):
             return AttemptDecision(go, (), (), nanos, input_tokens + cap, cap)
-        raise NotImplementedError("a refusal")
+        raise NotImplementedError("a refusal")  # the drawn facts have none; an answer here would be timed for nothing
 
     return attempt

@@ -224,7 +224,7 @@ class Boundary:
         if point is Point.FAILURE:
             fields["error"] = (choice(policy.error_classes, "error class"), ...)
             fields["visited"] = (list[choice(policy.routes, "route")], [])  # type: ignore[misc]  # a type made here
-            fields["retries"] = (dict[choice(policy.error_classes, "error class"), count(0)], {})  # type: ignore[misc]
+            fields["retries"] = (dict[choice(policy.error_classes, "error class"), count(0)], {})  # type: ignore[misc]  # as above
         return create_model(f"{point.capitalize()}Entries", __config__=CONFIG, **fields, **self._declared())
 
     def _readings(self, values: dict[str, Any], *, assume_zero: bool) -> dict[Meter, Reading | None]:

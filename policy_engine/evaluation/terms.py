@@ -66,4 +66,4 @@ def is_looked_at(rule: Rule) -> bool:
 
 def exact(value: object) -> Fraction:
     """A number fact is a float whose `repr` is what the caller meant; everything else is a whole number."""
-    return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))  # type: ignore[call-overload]
+    return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))  # type: ignore[call-overload]  # a number

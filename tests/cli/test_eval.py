@@ -1,7 +1,6 @@
 """`policy eval`: facts in, decisions out, and every bad line accounted for."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,10 +167,10 @@ def test_a_policy_with_a_mistake_is_asked_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("path", ["support.policy", *sorted(str(p) for p in (ROOT / "policies").glob("*/"))])
+@pytest.mark.parametrize(
+    "path", ["support.policy", *sorted({str(p.parent) for p in (ROOT / "policies").glob("*/*.policy")})]
+)
 def test_the_schema_names_every_entry(run: Run, point: str, path: str) -> None:
-    if not Path(path).name.endswith(".policy") and not list(Path(path).glob("*.policy")):
-        pytest.skip("no policy in it")
     data = json.loads(run("eval", point, "-p", path, "--schema", "--format", "json").stdout)
     fields = load(path).boundary.model(Point(point)).model_fields
     assert set(data["properties"]) == {field.alias or name for name, field in fields.items()}

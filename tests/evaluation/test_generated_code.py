@@ -189,7 +189,7 @@ def test_generated_code_takes_no_lock_and_writes_its_locals_alone(trees: list[as
 
 def test_what_generated_code_calls_takes_no_lock_either(trees: list[ast.Module]) -> None:
     """Besides records, the fallback and what is built in, it calls plain functions of the compiler."""
-    called = {node.func.id for tree in trees for node in ast.walk(tree) if _calls_by_name(node)}  # type: ignore[attr-defined]
+    called = {node.func.id for tree in trees for node in ast.walk(tree) if _calls_by_name(node)}  # type: ignore[attr-defined]  # calls
     named = {name for name in called if not re.fullmatch(r"k\d+", name)} - BUILT_IN - HANDED_IN
     written = {
         node.name.lstrip("_"): node

@@ -338,10 +338,11 @@ class _Writer:
                 always.append(limit)
             else:
                 sometimes.append((ceiling, limit))
-        smallest = min((item.value for item in always if isinstance(item, ast.Constant)), default=None)  # type: ignore[type-var]
+        written = [item.value for item in always if isinstance(item, ast.Constant)]
+        amounts = [value for value in written if isinstance(value, int)]  # a written limit is one
         kept = [item for item in always if not isinstance(item, ast.Constant)]
-        if smallest is not None:
-            kept.append(constant(int(smallest)))  # type: ignore[arg-type]  # a limit is an integer
+        if amounts:
+            kept.append(constant(min(amounts)))
         if not kept and not sometimes:
             return constant(None)
         if not sometimes:

@@ -264,7 +264,7 @@ class _Writer:
         if delay is None and isinstance(lines, ast.Name) and lines.id in self.namespace.objects:
             head = Head(effect, None, self.policy.currency, self.digests)
             goes = route.value if isinstance(route, ast.Constant) else None
-            whole = FailureDecision(head, self.namespace.objects[lines.id], (), goes)  # type: ignore[arg-type]
+            whole = FailureDecision(head, self.namespace.objects[lines.id], (), goes)  # type: ignore[arg-type]  # a name
             return self.namespace.bind(whole)
         return expression(
             "DECISION(HEAD, LINES, (), ROUTE, DELAY)",
