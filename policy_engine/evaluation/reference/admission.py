@@ -13,7 +13,7 @@ from policy_engine.evaluation.reference.ceilings import (
     tightest_per_outcome,
     used_of,
 )
-from policy_engine.evaluation.reference.view import View
+from policy_engine.evaluation.reference.view import View, Views
 from policy_engine.evaluation.terms import UNITS, burn_down, is_looked_at
 from policy_engine.language.checked import (
     AllowRule,
@@ -52,12 +52,12 @@ class Refusals:
         return tuple(said for _, rule, said in sorted(self.found, key=lambda f: f[1].span.order))
 
 
-def admit(policy: CheckedPolicy, digests: Digests, facts: AdmitFacts) -> AdmitDecision:
+def admit(policy: CheckedPolicy, digests: Digests, facts: AdmitFacts, views: Views = View) -> AdmitDecision:
     """May this execution start, in which lane, drawing on what?"""
     outcome = policy.outcomes[facts.outcome]
     around = policy.around(facts.outcome, facts.plan)
     lanes = [facts.lane] if facts.lane is not None else list(outcome.lanes)
-    view = View(policy, Point.ADMIT, facts, lane=None, price_nanos=0)
+    view = views(policy, Point.ADMIT, facts, lane=None, price_nanos=0)
     looked_at = [*around, *(policy.lanes[lane].rules for lane in lanes)]
     view.require(rule for rules in looked_at for rule in rules if is_looked_at(rule))
 

@@ -16,18 +16,18 @@ from policy_engine.evaluation.reference.ceilings import (
     shadows,
     used_of,
 )
-from policy_engine.evaluation.reference.view import View
+from policy_engine.evaluation.reference.view import View, Views
 from policy_engine.language.checked import CeilingRule, CheckedPolicy, Route
 from policy_engine.language.vocabulary import Point
 
 
-def attempt(policy: CheckedPolicy, digests: Digests, facts: AttemptFacts) -> AttemptDecision:
+def attempt(policy: CheckedPolicy, digests: Digests, facts: AttemptFacts, views: Views = View) -> AttemptDecision:
     """May this attempt be made? The answer reserves its worst case, with the output cap shrunk to what fits."""
     route = policy.routes[facts.route]
     if route.kind == "handoff":
         raise FactError("route", f"`{route.name}` is a handoff: it ends the execution and is no attempt")
     asked = _asked(route, facts, facts.max_output_tokens)
-    view, enforced, shadowed = _look(policy, Point.ATTEMPT, facts, facts.lane, asked.nanos)
+    view, enforced, shadowed = _look(policy, Point.ATTEMPT, facts, facts.lane, asked.nanos, views)
 
     def answer(
         effect: str,
@@ -76,11 +76,11 @@ def attempt(policy: CheckedPolicy, digests: Digests, facts: AttemptFacts) -> Att
     )
 
 
-def progress(policy: CheckedPolicy, digests: Digests, facts: ProgressFacts) -> ProgressDecision:
+def progress(policy: CheckedPolicy, digests: Digests, facts: ProgressFacts, views: Views = View) -> ProgressDecision:
     """May this attempt go on? What was streamed so far is asked of the same ceilings again."""
     route = policy.routes[facts.route]
     streamed = _streamed(route, facts)
-    view, enforced, shadowed = _look(policy, Point.PROGRESS, facts, facts.lane, facts.estimate_nanos)
+    view, enforced, shadowed = _look(policy, Point.PROGRESS, facts, facts.lane, facts.estimate_nanos, views)
     refusing = [rule for rule in enforced if crossed(rule, view, streamed)]
     if facts.output_cap is not None and facts.output_tokens > facts.output_cap:
         reason: str | None = "output_cap"
@@ -103,10 +103,15 @@ def progress(policy: CheckedPolicy, digests: Digests, facts: ProgressFacts) -> P
 
 
 def _look(
-    policy: CheckedPolicy, point: Point, facts: AttemptFacts | ProgressFacts, lane: str, estimate: int | None
+    policy: CheckedPolicy,
+    point: Point,
+    facts: AttemptFacts | ProgressFacts,
+    lane: str,
+    estimate: int | None,
+    views: Views,
 ) -> tuple[View, list[CeilingRule], list[CeilingRule]]:
     """The view, and the ceilings that apply: enforced and shadow ones, in (file, place) order."""
-    view = View(policy, point, facts, lane=lane, price_nanos=facts.price_nanos, estimate_nanos=estimate)
+    view = views(policy, point, facts, lane=lane, price_nanos=facts.price_nanos, estimate_nanos=estimate)
     blocks = (*policy.around(facts.outcome, facts.plan), policy.lanes[lane].rules, policy.routes[facts.route].rules)
     ceilings = sorted((rule for rules in blocks for rule in rules.ceilings), key=lambda rule: rule.span.order)
     view.require(rule for rule in ceilings if point in rule.points)

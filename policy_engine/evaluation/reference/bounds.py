@@ -9,15 +9,17 @@ from collections.abc import Iterable
 from policy_engine.evaluation.evaluator import Bound
 from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts
 from policy_engine.evaluation.reference.ceilings import applying, limit_of
-from policy_engine.evaluation.reference.view import View
+from policy_engine.evaluation.reference.view import View, Views
 from policy_engine.language.checked import CheckedPolicy, LimitRule
 from policy_engine.language.pricing import overage_meter
 from policy_engine.language.vocabulary import Point
 
 
-def admission_bounds(policy: CheckedPolicy, facts: AdmitFacts, lane: str, price_nanos: int) -> tuple[Bound, ...]:
+def admission_bounds(
+    policy: CheckedPolicy, facts: AdmitFacts, lane: str, price_nanos: int, views: Views = View
+) -> tuple[Bound, ...]:
     """The limits that apply to an admission into this lane, and the plan's overage cap."""
-    view = View(policy, Point.ADMIT, facts, lane=lane, price_nanos=price_nanos)
+    view = views(policy, Point.ADMIT, facts, lane=lane, price_nanos=price_nanos)
     blocks = (*policy.around(facts.outcome, facts.plan), policy.lanes[lane].rules)
     bounds = _limits((rule for rules in blocks for rule in rules.limits), view)
     overage = policy.plans[facts.plan].overage if facts.plan is not None else None
@@ -26,9 +28,11 @@ def admission_bounds(policy: CheckedPolicy, facts: AdmitFacts, lane: str, price_
     return tuple(bounds)
 
 
-def attempt_bounds(policy: CheckedPolicy, facts: AttemptFacts, estimate_nanos: int | None) -> tuple[Bound, ...]:
+def attempt_bounds(
+    policy: CheckedPolicy, facts: AttemptFacts, estimate_nanos: int | None, views: Views = View
+) -> tuple[Bound, ...]:
     """The ceilings that apply to an attempt and are kept by counters."""
-    view = View(
+    view = views(
         policy, Point.ATTEMPT, facts, lane=facts.lane, price_nanos=facts.price_nanos, estimate_nanos=estimate_nanos
     )
     blocks = (
@@ -44,9 +48,9 @@ def attempt_bounds(policy: CheckedPolicy, facts: AttemptFacts, estimate_nanos: i
     )
 
 
-def handoff_bounds(policy: CheckedPolicy, facts: FailureFacts, route: str) -> tuple[Bound, ...]:
+def handoff_bounds(policy: CheckedPolicy, facts: FailureFacts, route: str, views: Views = View) -> tuple[Bound, ...]:
     """The limits of a handoff that apply."""
-    view = View(policy, Point.FAILURE, facts, lane=facts.lane, price_nanos=facts.price_nanos)
+    view = views(policy, Point.FAILURE, facts, lane=facts.lane, price_nanos=facts.price_nanos)
     return tuple(_limits(policy.routes[route].rules.limits, view))
 
 

@@ -3,16 +3,16 @@
 from policy_engine.evaluation.decision import Digests, FailureDecision, Ruling, stated
 from policy_engine.evaluation.facts import FailureFacts
 from policy_engine.evaluation.reference.ceilings import tightest_per_outcome
-from policy_engine.evaluation.reference.view import View
+from policy_engine.evaluation.reference.view import View, Views
 from policy_engine.language.checked import CheckedPolicy, FallbackRule, RetryRule, Rule, Rules
 from policy_engine.language.vocabulary import NEVER_RETRIED, Point
 
 
-def failure(policy: CheckedPolicy, digests: Digests, facts: FailureFacts) -> FailureDecision:
+def failure(policy: CheckedPolicy, digests: Digests, facts: FailureFacts, views: Views = View) -> FailureDecision:
     """Where does this step go now? Every target is asked again at `attempt`."""
     lane, route = policy.lanes[facts.lane], policy.routes[facts.route]
     around = policy.around(facts.outcome, facts.plan)
-    view = View(policy, Point.FAILURE, facts, lane=facts.lane, price_nanos=facts.price_nanos)
+    view = views(policy, Point.FAILURE, facts, lane=facts.lane, price_nanos=facts.price_nanos)
 
     retries = [r for rules in (*around, lane.rules, route.rules) for r in rules.retries if facts.error in r.classes]
     fallbacks = [

@@ -174,6 +174,10 @@ class View:
         return reading.used
 
 
+Views = Callable[..., View]
+"""How a decision makes its view. `View` itself, or one that takes notes of what is looked at."""
+
+
 def _compare(test: Linear, value_of: Callable[[Read], object]) -> bool | None:
     total = Fraction(0)
     for coefficient, read in test.terms:
