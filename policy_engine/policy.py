@@ -216,21 +216,35 @@ def compile_sources(
 
     `partial` says that a file of the set could not be read: what it may have declared is not missed.
     """
+    files, found = parse_sources(sources)
+    policy, meaning = compile_files(files, found, prices, partial=partial)
+    return policy, in_order([*found, *meaning])
+
+
+def parse_sources(sources: Iterable[Source]) -> tuple[list[File], list[Diagnostic]]:
+    """The tree of each source, and all their syntax mistakes."""
     files: list[File] = []
     found: list[Diagnostic] = []
     for source in sources:
         file, mistakes = parser.parse(source)
         files.append(file)
         found += mistakes
+    return files, found
+
+
+def compile_files(
+    files: Sequence[File], found: Sequence[Diagnostic], prices: PriceTable | None = None, *, partial: bool = False
+) -> tuple[CheckedPolicy | None, list[Diagnostic]]:
+    """The checked and priced policy of the trees of a set, or None; and what is to be said beside what was `found`."""
     broken = partial or any(item.severity is Severity.ERROR for item in found)
     policy, meaning = checker.check(files, partial=broken)
-    found += meaning
-    if any(item.severity is Severity.ERROR for item in found):
+    said = list(meaning)
+    if any(item.severity is Severity.ERROR for item in [*found, *said]):
         policy = None
     if policy is not None:
         policy, unpriced = price(policy, prices or PriceTable(policy.currency))
-        found += unpriced
-    return policy, in_order(found)
+        said += unpriced
+    return policy, said
 
 
 def price(checked: CheckedPolicy, table: PriceTable) -> tuple[CheckedPolicy, list[Diagnostic]]:

@@ -40,6 +40,7 @@ FLOORS = {
     "prices": 2,
     "policy": 3,
     "ledger": 4,
+    "analysis": 4,
     "runtime": 5,
     "insight": 6,
     "": 6,
@@ -61,7 +62,7 @@ STAGES = {
     "evaluation.reference": (),
     "evaluation.compiler": (),
     "evaluation.batch": (),
-    "evaluation.context": ("evaluation.entries", "evaluation.quick"),
+    "evaluation.context": ("evaluation.entries", "evaluation.quick", "evaluation.quick_entries"),
 }
 """The stages of floor 2, with the modules that belong to each; no stage imports another."""
 
@@ -69,7 +70,7 @@ ROOM_OF = {module: stage for stage, modules in STAGES.items() for module in modu
 
 HEAVY = {
     "lark": ("language.parser",),
-    "pydantic": ("evaluation.context", "evaluation.entries"),
+    "pydantic": ("evaluation.context", "evaluation.entries", "analysis.lint.settings"),
     "yaml": (),
     "rich": ("cli",),
     "click": ("cli",),

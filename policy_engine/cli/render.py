@@ -22,6 +22,7 @@ Part = str | tuple[str, str]
 ROLES = {
     "error": "bold red",
     "warning": "bold yellow",
+    "note": "bold cyan",
     "title": "bold",
     "strong": "bold",
     "place": "cyan",
@@ -136,7 +137,7 @@ def _pair(part: Part) -> tuple[str, str]:
 # ---------------------------------------------------------------- diagnostics
 
 _FORMS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
-    (re.compile(r"((?:error|warning)\[\w+\]: )(.*)"), ("severity", "strong")),
+    (re.compile(r"((?:error|warning|note)\[\w+\]: )(.*)"), ("severity", "strong")),
     (re.compile(r"(note: )(.*)"), ("quiet", "")),
     (re.compile(r"(\d+ \| ?)(.*)"), ("gutter", "")),
     (re.compile(r"( +\| )( *\^+)(.*)"), ("gutter", "severity", "hint")),

@@ -16,8 +16,11 @@ MAX_SHOWN_LINE = 160
 
 
 class Severity(StrEnum):
+    """How much it weighs, heaviest first: an error makes a policy unusable, a note is worth a thought."""
+
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,8 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 def render(diagnostics: Sequence[Diagnostic]) -> str:
     """All diagnostics, one blank line between two, and a closing count."""
-    errors = sum(item.severity is Severity.ERROR for item in diagnostics)
-    warnings = len(diagnostics) - errors
-    counts = [count(errors, "error")] if errors else []
-    counts += [count(warnings, "warning")] if warnings else []
+    found = [item.severity for item in diagnostics]
+    counts = [count(found.count(severity), severity) for severity in Severity if severity in found]
     return "\n\n".join([*map(str, diagnostics), ", ".join(counts)]) if counts else ""
 
 

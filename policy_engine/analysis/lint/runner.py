@@ -1,0 +1,82 @@
+"""lint(): every chosen rule over one policy set, its findings in order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from policy_engine.analysis.lint.discovery import every_rule
+from policy_engine.analysis.lint.rule import Finding, Found, LintRule, Tier
+from policy_engine.analysis.lint.subject import Subject
+from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order
+from policy_engine.language.source import Source
+from policy_engine.policy import Policy, compile_files, parse_sources
+from policy_engine.prices.table import PriceTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which rules run, and in which tier they report.
+
+    A word chooses a rule by its code (`L012`), a group by the beginning of its codes (`L01`, `L`), or a rule
+    by its name. The longest word that fits a rule decides; of two as long, `ignore`. An empty `select` is all.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+
+    def takes(self, rule: LintRule) -> bool:
+        """Whether this rule runs."""
+        chosen = max((_fit(word, rule) for word in self.select), default=0) if self.select else 0
+        ignored = max((_fit(word, rule) for word in self.ignore), default=-1)
+        return chosen > ignored
+
+    def tier(self, rule: LintRule) -> Tier:
+        """The tier its findings get."""
+        return self.tiers.get(rule.code) or self.tiers.get(rule.name) or rule.tier
+
+
+def _fit(word: str, rule: LintRule) -> int:
+    """How exactly a word names a rule: letters of its code, more than all of them for its name, -1 for another."""
+    if word == rule.name:
+        return len(rule.code) + 1
+    return len(word) if rule.code.startswith(word) else -1
+
+
+EVERYTHING = Choice()
+
+
+def subject_of(sources: Iterable[Source], prices: PriceTable | None = None) -> Subject:
+    """The set to be linted. Raises `PolicyError`, with every mistake, for one that does not load."""
+    files, found = parse_sources(sources)
+    checked, said = compile_files(files, found, prices)
+    if checked is None:
+        raise PolicyError(in_order([*found, *said]))
+    policy = Policy(checked, prices or PriceTable(checked.currency), in_order([*found, *said]))
+    return Subject(policy, files)
+
+
+def lint(subject: Subject, choice: Choice = EVERYTHING, rules: Sequence[LintRule] | None = None) -> tuple[Finding, ...]:
+    """Every finding in (file, place) order; those that a comment allows carry its reason and are no fault.
+
+    Rules run by code, so those about suppressions, which come last, see what was allowed.
+    """
+    chosen = [rule for rule in (every_rule() if rules is None else rules) if choice.takes(rule)]
+    suppressions = subject.suppressions
+    suppressions.judged = frozenset(key for rule in chosen for key in (rule.code, rule.name))
+    found: list[Finding] = []
+    for rule in chosen:
+        severity = choice.tier(rule).severity
+        found += [_finding(rule, item, severity, suppressions.allow(rule, item.span)) for item in rule.check(subject)]
+    return tuple(sorted(found, key=lambda finding: finding.order))
+
+
+def _finding(rule: LintRule, item: Found, severity: Severity, reason: str | None) -> Finding:
+    diagnostic = Diagnostic(
+        code=rule.code,
+        message=item.message,
+        span=item.span,
+        hint=item.hint,
+        notes=item.notes,
+        severity=severity,
+    )
+    return Finding(rule=rule, diagnostic=diagnostic, edits=item.edits, allowed_because=reason)

@@ -1,0 +1,187 @@
+"""One policy set under lint: what it means, how it is written, and indexes over both.
+
+Each index is made when it is first asked for, in one pass over the set. Rules read these instead of
+looping over loops: a set of ten thousand rules is linted in ten times the time of a thousand.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from policy_engine.analysis.lint.rule import Edit
+from policy_engine.analysis.ways import Way, ways
+from policy_engine.analysis.worst import Worst
+from policy_engine.language import syntax as s
+from policy_engine.language.checked import FILE_LEVEL, BlockId, FallbackRule, Rule, Rules, reads
+from policy_engine.language.source import Source, Span
+from policy_engine.policy import Policy
+
+if TYPE_CHECKING:
+    from policy_engine.analysis.lint.suppression import Suppressions
+    from policy_engine.analysis.satisfy import Satisfier
+
+KINDS = ("route", "lane", "plan", "pack", "workflow", "outcome")
+
+
+class Subject:
+    """`policy` and `checked` are what the set means, `files` its trees; `prices_lock` is None until there are locks."""
+
+    def __init__(self, policy: Policy, files: Sequence[s.File], *, prices_lock: None = None) -> None:
+        self.policy = policy
+        self.checked = policy.checked
+        self.files = tuple(sorted(files, key=lambda file: file.source.name))
+        self.prices_lock = prices_lock
+
+    # ------------------------------------------------------------ what it means
+
+    @cached_property
+    def satisfier(self) -> "Satisfier":
+        """Decides whether facts exist for which conditions come out so or so. Imported when a rule first asks."""
+        from policy_engine.analysis.satisfy import Satisfier
+
+        return Satisfier(self.checked)
+
+    @cached_property
+    def worst(self) -> Worst:
+        """What the rules permit at worst."""
+        return Worst(self.checked)
+
+    @cached_property
+    def every_rule(self) -> tuple[Rule, ...]:
+        """Every rule of the set, shadow rules among them, by block."""
+        return tuple(self.checked.every_rule())
+
+    @cached_property
+    def rules_by_block(self) -> Mapping[BlockId, Rules]:
+        """The rules that stand in each block, those of the file level among them."""
+        checked = self.checked
+        found = {FILE_LEVEL: checked.rules}
+        for kind, blocks in (
+            ("workflow", checked.workflows),
+            ("outcome", checked.outcomes),
+            ("plan", checked.plans),
+            ("lane", checked.lanes),
+            ("route", checked.routes),
+        ):
+            found.update({BlockId(kind, name): block.rules for name, block in blocks.items()})
+        return found
+
+    @cached_property
+    def outcomes_of_lane(self) -> Mapping[str, tuple[str, ...]]:
+        """Every lane, with the outcomes that list it."""
+        return _inverted(self.checked.lanes, ((o.name, o.lanes) for o in self.checked.outcomes.values()))
+
+    @cached_property
+    def lanes_of_route(self) -> Mapping[str, tuple[str, ...]]:
+        """Every route, with the lanes it is part of."""
+        return _inverted(self.checked.routes, ((lane.name, lane.path) for lane in self.checked.lanes.values()))
+
+    @cached_property
+    def ways(self) -> tuple[Way, ...]:
+        """Every outcome in each of its lanes, with the fallbacks that can apply there."""
+        return tuple(ways(self.checked))
+
+    @cached_property
+    def fallbacks_to(self) -> Mapping[str, tuple[FallbackRule, ...]]:
+        """Every route, with the fallbacks that name it."""
+        found: dict[str, list[FallbackRule]] = {name: [] for name in self.checked.routes}
+        for rules in self.rules_by_block.values():
+            for rule in rules.fallbacks:
+                if rule.target in found:
+                    found[rule.target].append(rule)
+        return {name: tuple(rules) for name, rules in found.items()}
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[Rule, ...]]:
+        """Each name that a condition reads (fact, built-in name, meter in words), with the rules that read it."""
+        found: dict[str, dict[Rule, None]] = {}
+        for rule in self.every_rule:
+            for read in reads(rule.condition):
+                found.setdefault(read.name, {})[rule] = None
+        return {name: tuple(rules) for name, rules in found.items()}
+
+    # ------------------------------------------------------------ how it is written
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return self.checked.sources
+
+    @cached_property
+    def statements(self) -> tuple[tuple[s.Item, tuple[s.Block, ...]], ...]:
+        """Every statement of every file in written order, each with the blocks around it, outermost first."""
+        return tuple(found for file in self.files for found in _walk(file.items, ()))
+
+    @cached_property
+    def _nodes(self) -> Mapping[tuple[Source, int], s.Item]:
+        return {
+            (item.span.source, item.span.start): item for item, _ in self.statements if not isinstance(item, s.Block)
+        }
+
+    def node_of(self, rule: Rule) -> s.Rule:
+        """A rule as it is written."""
+        node = self._nodes[rule.span.source, rule.span.start]
+        assert isinstance(node, s.Rule)  # noqa: S101 - only rules become rules
+        return node
+
+    @cached_property
+    def blocks(self) -> Mapping[BlockId, s.Block]:
+        """Every block as it is written, by kind and name."""
+        return {BlockId(item.kind, item.name.text): item for item, _ in self.statements if isinstance(item, s.Block)}
+
+    def name_span(self, kind: str, name: str) -> Span:
+        """The name in a block's head: what a finding about the whole block underlines."""
+        return self.blocks[BlockId(kind, name)].name.span
+
+    def step_span(self, lane: str, number: int) -> Span:
+        """The `number`-th route, from 0, in a lane's first line."""
+        return self.blocks[BlockId("lane", lane)].path[number].span
+
+    def statement_span(self, statement: Rule | s.Item) -> Span:
+        """All that goes when a statement is removed: it and the blanks before it; its whole lines if nothing else
+        stands on them. A comment behind it stays (and so does its line).
+        """
+        return whole_lines(statement.span)
+
+    def removal(self, statement: Rule | s.Item) -> tuple[Edit, ...]:
+        """The edits that remove a statement."""
+        return (Edit(span=self.statement_span(statement), text=""),)
+
+    # ------------------------------------------------------------ what its author allows
+
+    @cached_property
+    def suppressions(self) -> "Suppressions":
+        """The `# lint:` comments of the set, and which of them have been of use so far."""
+        from policy_engine.analysis.lint.suppression import Suppressions
+
+        return Suppressions(self.files)
+
+
+def whole_lines(span: Span) -> Span:
+    """The span with its line break and indentation if nothing else is on its lines, else with the blanks before it."""
+    text = span.source.text
+    start, end = span.start, span.end
+    while start and text[start - 1] in " \t":
+        start -= 1
+    after = end
+    while after < len(text) and text[after] in " \t\r":
+        after += 1
+    if start == 0 or text[start - 1] == "\n":
+        if after >= len(text) or text[after] == "\n":
+            return Span(span.source, start, min(after + 1, len(text)))
+        return span  # a comment or another statement follows: the indentation is theirs
+    return Span(span.source, start, end)
+
+
+def _walk(items: Iterable[s.Item], around: tuple[s.Block, ...]) -> Iterator[tuple[s.Item, tuple[s.Block, ...]]]:
+    for item in items:
+        yield item, around
+        if isinstance(item, s.Block):
+            yield from _walk(item.items, (*around, item))
+
+
+def _inverted(names: Iterable[str], pairs: Iterable[tuple[str, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for owner, parts in pairs:
+        for part in parts:
+            found[part].append(owner)
+    return {name: tuple(owners) for name, owners in found.items()}
