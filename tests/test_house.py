@@ -43,6 +43,8 @@ FLOORS = {
     "analysis": 4,
     "runtime": 5,
     "insight": 6,
+    "testing": 6,
+    "pytest_plugin": 7,
     "": 6,
     "cli": 7,
 }
@@ -70,8 +72,8 @@ ROOM_OF = {module: stage for stage, modules in STAGES.items() for module in modu
 
 HEAVY = {
     "lark": ("language.parser",),
-    "pydantic": ("evaluation.context", "evaluation.entries", "analysis.lint.settings"),
-    "yaml": (),
+    "pydantic": ("evaluation.context", "evaluation.entries", "analysis.lint.settings", "testing.forms"),
+    "yaml": ("testing.nodes",),
     "rich": ("cli",),
     "click": ("cli",),
     "cachetools": ("evaluation", "prices"),

@@ -1,0 +1,155 @@
+"""A test file against its policy: every name it uses is one the policy has.
+
+A case that names a rule by how it begins gets the whole of its words here, so that
+afterwards it means that rule and no other.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from policy_engine.language.checked import Rule, RuleRef
+from policy_engine.language.diagnostics import Diagnostic
+from policy_engine.language.source import Span
+from policy_engine.policy import Policy
+from policy_engine.testing import entries, mistakes
+from policy_engine.testing.cases import Case
+from policy_engine.testing.decisions import DecisionCase
+from policy_engine.testing.entries import Entries
+from policy_engine.testing.expectation import Expectation, Wanted
+from policy_engine.testing.nodes import Node
+
+
+def check(cases: Iterable[Case], policy: Policy) -> list[Diagnostic]:
+    """What the cases name that the policy does not have."""
+    against = Against(policy)
+    found: list[Diagnostic] = []
+    for case in cases:
+        if isinstance(case, DecisionCase):
+            found += against.entries(case.given, case.point)
+            found += against.expectation(case.expect)
+    return found
+
+
+@dataclass
+class Against:
+    """The names of one policy."""
+
+    policy: Policy
+
+    @cached_property
+    def rules(self) -> dict[str, list[tuple[RuleRef, Span]]]:
+        """Every rule by label and by text; several rules may say the same."""
+        found: dict[str, list[tuple[RuleRef, Span]]] = {}
+        for rule in self._rules():
+            for name in dict.fromkeys((rule.ref.name, rule.ref.text)):
+                found.setdefault(name, []).append((rule.ref, rule.span))
+        for plan in self.policy.checked.plans.values():
+            if plan.overage is not None:
+                found.setdefault(plan.overage.ref.name, []).append((plan.overage.ref, plan.span))
+        return found
+
+    def _rules(self) -> Iterator[Rule]:
+        return self.policy.checked.every_rule()
+
+    @cached_property
+    def counters(self) -> list[str]:
+        return list(self.policy.boundary.meters)
+
+    @cached_property
+    def anywhere(self) -> set[str]:
+        """Every entry that some point takes."""
+        return {name for point in ("admit", "attempt", "progress", "failure", "settle") for name in self.known(point)}
+
+    def known(self, point: str) -> frozenset[str]:
+        return entries.known(self.policy.boundary, self.policy.checked, point)
+
+    def entries(self, given: Entries, point: str) -> Iterator[Diagnostic]:
+        """Own entries must be known at the point, those of a fixture at any point."""
+        for part, names in ((given.own, self.known(point)), (given.shared, self.anywhere)):
+            for name, node in part.items():
+                if entries.is_counter(name):
+                    yield from self._counter(name, node.named)
+                elif name == "meters" and isinstance(node.value, dict):
+                    for counter, entry in node.value.items():
+                        yield from self._counter(counter, entry.named)
+                elif name not in names:
+                    known = [*sorted(names), *self.counters]
+                    yield mistakes.no_entry(
+                        name, node.named, known, f"`{point}`" if part is given.own else "a decision"
+                    )
+
+    def _counter(self, name: str, span: Span) -> Iterator[Diagnostic]:
+        if " ".join(name.split()) not in self.counters:
+            yield mistakes.no_such(name, span, "counter", self.counters)
+
+    def expectation(self, expect: Expectation) -> Iterator[Diagnostic]:
+        for line in expect.wanted:
+            kind = line.aspect.names
+            if kind == "rule":
+                yield from self._named_rules(line)
+            elif kind == "refused":
+                yield from self._refused(line)
+            elif kind and isinstance(line.value, str):
+                yield from self._declared(line.value, line.node.span, kind)
+
+    def _declared(self, name: str, span: Span, kind: str) -> Iterator[Diagnostic]:
+        checked = self.policy.checked
+        known = {"lane": checked.lanes, "route": checked.routes, "plan": checked.plans, "pack": checked.packs}[kind]
+        if name not in known:
+            yield mistakes.no_such(name, span, kind, known)
+
+    def _named_rules(self, line: Wanted) -> Iterator[Diagnostic]:
+        """Each name becomes the whole name of the rule it means."""
+        whole = {}
+        for name, more in line.value.items():
+            full, problem = self.rule(name, _place(line.node, name))
+            if problem is not None:
+                yield problem
+            whole[full] = more
+        line.value = whole
+
+    def _refused(self, line: Wanted) -> Iterator[Diagnostic]:
+        from policy_engine.testing.aspects import REFUSAL_REASONS
+
+        whole = {}
+        for lane, why in line.value.items():
+            node = line.node.at((lane,))
+            yield from self._declared(lane, node.named, "lane")
+            names = set()
+            for word in why:
+                if word in REFUSAL_REASONS:
+                    names.add(word)
+                    continue
+                full, problem = self.rule(word, node.span)
+                if problem is not None:
+                    yield problem
+                names.add(full)
+            whole[lane] = frozenset(names)
+        line.value = whole
+
+    def rule(self, name: str, span: Span) -> tuple[str, Diagnostic | None]:
+        """The whole name of a rule that is called so, or begins so."""
+        if name in self.rules:
+            return name, None
+        longer = {
+            ref.text: place for named in self.rules.values() for ref, place in named if ref.text.startswith(name + " ")
+        }
+        if len(longer) == 1:
+            return next(iter(longer)), None
+        if longer:
+            return name, mistakes.two_rules(name, span, sorted(longer.items()))
+        return name, mistakes.no_rule(name, span, self.rules)
+
+
+def _place(node: Node, name: str) -> Span:
+    """Where a rule's name stands in what was written."""
+    if isinstance(node.value, dict):
+        for key, entry in node.value.items():
+            if " ".join(key.split()) == name:
+                return entry.named
+    if isinstance(node.value, list):
+        for item in node.value:
+            if isinstance(item.value, str) and " ".join(item.value.split()) == name:
+                return item.span
+    return node.span

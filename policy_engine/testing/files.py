@@ -1,0 +1,217 @@
+"""Test files: found, read, shaped, and put together with their policies.
+
+`NAME.policytest.yaml` tests `NAME.policy` beside it; if there is no such file, the whole
+folder it stands in; or whatever its key `policy:` names.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order
+from policy_engine.language.encoding import decode
+from policy_engine.language.source import Source, Span
+from policy_engine.policy import SUFFIX, Policy, load
+from policy_engine.testing import checking, expectation, mistakes
+from policy_engine.testing.aspects import ASPECTS
+from policy_engine.testing.cases import Case
+from policy_engine.testing.decisions import DecisionCase
+from policy_engine.testing.entries import resolve
+from policy_engine.testing.forms import POINTS, DecisionForm, FileForm, shape
+from policy_engine.testing.nodes import Node, compose
+
+TEST_SUFFIX = ".policytest.yaml"
+ARROW = "=>"
+
+
+@dataclass(slots=True)
+class TestFile:
+    """One file of tests. With a mistake in it, or in its policy, there is no `policy` and nothing is run."""
+
+    __test__ = False  # pytest would take the class for a test by its name
+
+    path: Path
+    policy_paths: tuple[Path, ...] = ()
+    cases: tuple[Case, ...] = ()
+    policy: Policy | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    source: Source | None = field(default=None, repr=False)
+
+
+def collect(paths: Iterable[Path]) -> list[TestFile]:
+    """The test files of all paths (a directory: every one below it), each with its policy, which several may share.
+
+    Mistakes are in the files' `diagnostics`. Raises `OSError` for what cannot be read.
+    """
+    policies: dict[tuple[Path, ...], Policy | PolicyError | OSError] = {}
+    return [read(path, policies) for path in find(paths)]
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The test files named, and those below directories; each once. Raises `FileNotFoundError`."""
+    files: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            files.update(dict.fromkeys(sorted(path.rglob(f"*{TEST_SUFFIX}"))))
+        elif path.exists():
+            files[path] = None
+        else:
+            raise FileNotFoundError(2, "no such file or directory", str(path))
+    return list(files)
+
+
+def read(path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSError] | None = None) -> TestFile:
+    """One test file, checked against its policy. `policies` keeps what was loaded before."""
+    source, mistaken = decode(path.read_bytes(), path.as_posix())
+    file = TestFile(path, source=source)
+    if mistaken:
+        file.diagnostics = mistaken
+        return file
+    found: list[Diagnostic] = []
+    root, unread = compose(source)
+    found += unread
+    start = Span(source, 0, 1)
+    if root is None:
+        file.diagnostics = in_order(found or [mistakes.no_cases(start)])
+        return file
+    form = shape(FileForm, root, found)
+    if form is None:
+        file.diagnostics = in_order(found)
+        return file
+    entries = root.value if isinstance(root.value, dict) else {}
+    file.policy_paths = tested(path, form.policy)
+    policy = _policy(file, entries.get("policy"), {} if policies is None else policies, found)
+    cases = [*_cases(path, root, found)]
+    if not cases and not found:
+        found.append(mistakes.no_cases(start))
+    found += _same_names(cases)
+    if policy is not None and not found:
+        found += checking.check(cases, policy)
+    file.diagnostics = in_order(found)
+    if policy is not None and not any(item.severity is Severity.ERROR for item in found):
+        file.policy, file.cases = policy, tuple(cases)
+    return file
+
+
+def tested(path: Path, named: Iterable[str]) -> tuple[Path, ...]:
+    """Which policy a test file is about."""
+    given = tuple(path.parent / name for name in named)
+    if given:
+        return given
+    beside = path.with_name(path.name.removesuffix(TEST_SUFFIX) + SUFFIX)
+    return (beside,) if beside.exists() else (path.parent,)
+
+
+def _policy(
+    file: TestFile,
+    named: Node | None,
+    policies: dict[tuple[Path, ...], Policy | PolicyError | OSError],
+    found: list[Diagnostic],
+) -> Policy | None:
+    key = file.policy_paths
+    if key not in policies:
+        try:
+            policies[key] = load(key)
+        except (PolicyError, OSError) as error:
+            policies[key] = error
+    policy = policies[key]
+    if isinstance(policy, Policy):
+        return policy
+    assert file.source is not None  # noqa: S101 - set before
+    place = named.span if named is not None else Span(file.source, 0, 1)
+    if isinstance(policy, PolicyError):
+        errors = [item for item in policy.diagnostics if item.severity is Severity.ERROR]
+        found += [*errors, mistakes.bad_policy(place, len(errors))]
+    else:
+        found.append(mistakes.no_policy(place, ", ".join(path.as_posix() for path in key)))
+    return None
+
+
+def _cases(path: Path, root: Node, found: list[Diagnostic]) -> Iterator[Case]:
+    entries = root.value if isinstance(root.value, dict) else {}
+    fixtures = _mapping(entries.get("fixtures"))
+    for node in _items(entries.get("decisions")):
+        yield from _decisions(path, node, fixtures, found)
+
+
+def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Diagnostic]) -> Iterator[DecisionCase]:
+    form = shape(DecisionForm, node, found)
+    if form is None:
+        return
+    entries = _mapping(node)
+    place = entries["case"].span
+    points = [point for point in POINTS if point in entries]
+    if len(points) != 1:
+        said = "asks at several points" if points else "asks at no point"
+        found.append(
+            mistakes.wrong_shape(place, f"this case {said}", f"write one of {', '.join(f'`{p}:`' for p in POINTS)}")
+        )
+        return
+    point = points[0]
+    given = resolve(entries[point], fixtures, found)
+    where = f"an expectation of `{point}`"
+    shared = expectation.Expectation((), place)
+    if "expect" in entries:
+        shared = expectation.read(entries["expect"], ASPECTS[point], where, found)
+    zero = form.counters == "zero"
+    if "table" not in entries:
+        if not shared:
+            found.append(mistakes.expects_nothing(place))
+        yield DecisionCase(form.case, path, place, point, given, shared, zero)
+        return
+    head, *rows = _items(entries["table"])
+    columns = _items(head)
+    names = [str(cell.value) for cell in columns]
+    if ARROW not in names or not rows:
+        found.append(
+            mistakes.wrong_shape(
+                head.span,
+                f"a table has a head with `{ARROW}` between facts and expectations, and rows",
+                "write `- [fact, =>, lane]`",
+            )
+        )
+        return
+    for row in rows:
+        cells = _items(row)
+        if len(cells) != len(names):
+            found.append(mistakes.table_row(row.span, len(cells), len(names)))
+            continue
+        split = names.index(ARROW)
+        facts = {name: _named(cell, column) for name, cell, column in zip(names[:split], cells, columns, strict=False)}
+        after = [(name, _named(cell, column)) for name, cell, column in zip(names, cells, columns, strict=True)][
+            split + 1 :
+        ]
+        expect = expectation.of(after, row.span, ASPECTS[point], where, found)
+        # A row says more closely what the case says for all of them.
+        here = {line.key for line in expect.wanted}
+        kept = tuple(line for line in shared.wanted if line.key not in here)
+        whole = expectation.Expectation((*kept, *expect.wanted), row.span, expect.bad_input or shared.bad_input)
+        if not whole:
+            found.append(mistakes.expects_nothing(row.span))
+        title = ", ".join(_word(cell) for cell in cells[:split])
+        yield DecisionCase(f"{form.case} [{title}]", path, row.span, point, given.with_(facts), whole, zero)
+
+
+def _named(cell: Node, column: Node) -> Node:
+    return Node(cell.value, cell.span, column.span)
+
+
+def _word(cell: Node) -> str:
+    text = "~" if cell.value is None else cell.span.text
+    return " ".join(text.strip("\"'").split())
+
+
+def _same_names(cases: list[Case]) -> Iterator[Diagnostic]:
+    seen: dict[str, Case] = {}
+    for case in cases:
+        first = seen.setdefault(case.name, case)
+        if first is not case and isinstance(case, DecisionCase) and isinstance(first, DecisionCase):
+            yield mistakes.same_name(case.name, case.span, first.span)
+
+
+def _mapping(node: Node | None) -> dict[str, Node]:
+    return node.value if node is not None and isinstance(node.value, dict) else {}
+
+
+def _items(node: Node | None) -> list[Node]:
+    return node.value if node is not None and isinstance(node.value, list) else []

@@ -1,0 +1,126 @@
+"""The shape of a test file, as pydantic models; what does not fit is said with its place.
+
+The models say which keys there are and of what kind their values. What the values mean
+depends on the policy and is looked at in `checking.py`.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from policy_engine.language.diagnostics import Diagnostic
+from policy_engine.language.source import Span
+from policy_engine.language.units import UnitError
+from policy_engine.testing import mistakes
+from policy_engine.testing.nodes import Node
+
+POINTS = ("admit", "attempt", "progress", "failure", "settle")
+F = TypeVar("F", bound=BaseModel)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UnitError("a text belongs here")
+    return " ".join(value.split())
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def _mapping(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise UnitError("entries of the form `name: value` belong here")
+    return value
+
+
+def _list(value: Any) -> Any:
+    if not isinstance(value, list) or not value:
+        raise UnitError("a list of items, each after a `-`, belongs here")
+    return value
+
+
+def _facts(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise UnitError("facts of the form `name: value`, or the name of a fixture, belong here")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Mapping_ = Annotated[Any, BeforeValidator(_mapping)]
+Listed = Annotated[Any, BeforeValidator(_list)]
+Facts = Annotated[Any, BeforeValidator(_facts)]
+
+
+class Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class FileForm(Form):
+    """A whole file. `policy` are paths relative to it."""
+
+    policy: Texts = ()
+    fixtures: Mapping_ = {}
+    decisions: Listed = ()
+    scenarios: Listed = ()
+
+
+class DecisionForm(Form):
+    """One decision, or a table of them: a point with its facts, and what is expected."""
+
+    case: Text
+    admit: Facts = None
+    attempt: Facts = None
+    progress: Facts = None
+    failure: Facts = None
+    settle: Facts = None
+    counters: Literal["zero", "unknown"] = "zero"
+    expect: Any = None
+    table: Listed = ()
+
+
+class ScenarioForm(Form):
+    """A story: what happens, in order, to one execution or several. `start` is where the clock stands first."""
+
+    case: Text
+    start: Text = ""
+    timeline: Listed
+
+
+WHERE: dict[type[BaseModel], str] = {FileForm: "a test file", DecisionForm: "a decision", ScenarioForm: "a scenario"}
+EXAMPLES = {"case": "case: what it shows", "timeline": "timeline:"}
+
+
+def shape(form: type[F], node: Node, found: list[Diagnostic]) -> F | None:
+    """A node in a form, or None and what does not fit."""
+    where = WHERE[form]
+    if not isinstance(node.value, dict):
+        found.append(
+            mistakes.wrong_shape(node.span, f"{where} is written as `key: value`", "write its keys, each with a colon")
+        )
+        return None
+    try:
+        return form.model_validate(node.plain())
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            path = tuple(part for part in item["loc"])
+            place = node.at(path)
+            if item["type"] == "extra_forbidden":
+                found.append(mistakes.no_key(str(path[-1]), place.named, form.model_fields, where))
+            elif item["type"] == "missing":
+                name = str(path[-1])
+                found.append(mistakes.key_missing(name, _head(node), where, EXAMPLES.get(name, f"{name}: …")))
+            else:
+                words = item["msg"].removeprefix("Value error, ").replace("'", "`")
+                words = words[:1].lower() + words[1:]
+                found.append(
+                    mistakes.wrong_shape(place.span, f"`{path[0]}`: {words}", "see the documentation of policy tests")
+                )
+        return None
+
+
+def _head(node: Node) -> Span:
+    """The first key of a mapping: enough to show which one is meant."""
+    first = next(iter(node.value.values()), None) if isinstance(node.value, dict) else None
+    return first.named if first is not None else node.span
