@@ -78,6 +78,7 @@ HEAVY = {
     "click": ("cli",),
     "cachetools": ("evaluation", "prices"),
     "polars": ("evaluation.batch", "policy"),  # the latter for an annotation
+    "z3": ("analysis.satisfy.prove",),
 }
 """Where a heavy package may be imported."""
 

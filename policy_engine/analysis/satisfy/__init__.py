@@ -1,0 +1,128 @@
+"""Do facts exist that make these conditions come out so? A witness, a proof that there are none, or a plain no answer.
+
+Conditions are linear and their values are enums, texts, whole amounts, decimals and the unknown, so every
+question is decidable. An own procedure answers what a domain per name can tell and small systems of sums;
+what it leaves open is asked of z3, where the extra `prove` is installed.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from policy_engine.analysis.satisfy.answers import Answer, Impossible, Undecided, Value, Want, Witness
+from policy_engine.analysis.satisfy.domains import FALSE, TRUE, UNKNOWN
+from policy_engine.analysis.satisfy.kleene import truth_of
+from policy_engine.analysis.satisfy.prove import prove
+from policy_engine.analysis.satisfy.rows import Row
+from policy_engine.analysis.satisfy.split import Goal, Known, Question, Split, Splitter
+from policy_engine.analysis.satisfy.world import STRUCTURE, World
+from policy_engine.evaluation.reference.view import NO_PLAN
+from policy_engine.language.checked import CheckedPolicy, Member, Read, Test, atoms, reads
+from policy_engine.language.vocabulary import Unit
+
+__all__ = [
+    "NO_PLAN",
+    "Answer",
+    "Impossible",
+    "Satisfier",
+    "Undecided",
+    "Value",
+    "Want",
+    "Witness",
+    "truth_of",
+]
+
+_BITS = {True: TRUE, False: FALSE, None: UNKNOWN}
+_NOT_TRUE = FALSE | UNKNOWN
+_NOTHING: Mapping[str, Value] = {}
+
+
+class Satisfier:
+    """Answers questions about the conditions of one policy. Worlds are those of `satisfy/world.py`."""
+
+    def __init__(self, policy: CheckedPolicy) -> None:
+        self._world = World(policy)
+        self._splitter = Splitter(self._world)
+
+    def satisfy(self, wants: Iterable[Want], *, fixed: Mapping[str, Value] = _NOTHING, known: bool = False) -> Answer:
+        """Facts under which all wants come out as wanted at once.
+
+        `fixed` are names (facts, built-ins, counters as they are written) with their values; with `known`, no
+        value may be unknown.
+        """
+        return self._ask([(want.test, _BITS[want.truth]) for want in wants], fixed, known)
+
+    def always(self, test: Test, *, fixed: Mapping[str, Value] = _NOTHING, known: bool = False) -> bool | None:
+        """Whether a condition is true whatever the facts; one that may be unknown is not. None: not decided."""
+        return _none_found(self._ask([(test, _NOT_TRUE)], fixed, known))
+
+    def never(self, test: Test, *, fixed: Mapping[str, Value] = _NOTHING, known: bool = False) -> bool | None:
+        """Whether a condition is true under no facts at all. None: not decided."""
+        return _none_found(self._ask([(test, TRUE)], fixed, known))
+
+    def implies(self, a: Test, b: Test, *, fixed: Mapping[str, Value] = _NOTHING, known: bool = False) -> bool | None:
+        """Whether `b` is true wherever `a` is. None: not decided."""
+        return _none_found(self._ask([(a, TRUE), (b, _NOT_TRUE)], fixed, known))
+
+    def _ask(self, goals: list[tuple[Test, int]], fixed: Mapping[str, Value], known: bool) -> Answer:
+        question = self._question(goals, fixed, known)
+        if question is None:
+            return Impossible()
+        answer = self._splitter.answer(question)
+        if isinstance(answer, Undecided):
+            answer = prove(question, self._world, answer)
+        if isinstance(answer, Witness):
+            values = {read.name: value for read, value in answer.values.items()}
+            if not all(_BITS[truth_of(test, values)] & truth for test, truth in goals):
+                return Undecided("what was found does not hold when it is tried")
+        return answer
+
+    def _question(self, goals: list[tuple[Test, int]], fixed: Mapping[str, Value], known: bool) -> Question | None:
+        """The question with its domains; None where a fixed value is none of its name."""
+        found: dict[str, Read] = {}
+        texts: dict[str, list[str]] = {}
+        for test, _ in goals:
+            for read in reads(test):
+                found.setdefault(read.name, read)
+            for atom in atoms(test):
+                if isinstance(atom, Member) and atom.read.unit is Unit.TEXT:
+                    texts.setdefault(atom.read.name, []).extend(atom.values)
+        domains = {}
+        for name, read in found.items():
+            domain = self._world.domain(read, texts.get(name, ()), known=known)
+            if name in fixed:
+                pinned = self._world.pinned(domain, read, fixed[name])
+                if pinned is None:
+                    return None
+                domain = pinned
+            domains[name] = domain
+        places = {name: frozenset({fixed[name]}) for name in STRUCTURE if name in fixed and name not in found}
+        if places and self._world.place({name: frozenset(values) for name, values in places.items()}) is None:
+            return None
+        order = tuple(self._world.order(found.values())) if len(found) > 1 else ()
+        asked: tuple[Goal, ...] = tuple(goals)
+        splits: tuple[Split, ...] = ()
+        if "remaining" in found and len(found) > 1:
+            splits, row = _what_remains(found)
+            order += row
+        return Question(asked, found, domains, places, splits, order)
+
+
+def _none_found(answer: Answer) -> bool | None:
+    if isinstance(answer, Impossible):
+        return True
+    return False if isinstance(answer, Witness) else None
+
+
+def _what_remains(found: Mapping[str, Read]) -> tuple[tuple[Split, ...], tuple[Row, ...]]:
+    """`remaining` is known where `ceiling` and `spent` are, and at most what is between them."""
+    others = [found[name] for name in ("ceiling", "spent") if name in found]
+    remaining = found["remaining"]
+    if not others:
+        return (), ()
+    known: tuple[Goal, ...] = tuple((Known(read, known=True), TRUE) for read in (remaining, *others))
+    silent: tuple[Goal, ...] = ((Known(remaining, known=False), TRUE),)
+    why = [((Known(read, known=False), TRUE),) for read in others] if len(others) == 2 else [()]
+    split: Split = (known, *((*silent, *reason) for reason in why))
+    if "ceiling" not in found:
+        return (split,), ()
+    spent = ((1, "spent"),) if "spent" in found else ()
+    return (split,), (Row(((1, "remaining"), *spent, (-1, "ceiling")), 0),)
