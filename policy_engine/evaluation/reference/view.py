@@ -94,8 +94,10 @@ class View:
 
     def _left_of(self, rule: Rule) -> Test | bool:
         """What is left of a rule's condition once it is known who and what this is about."""
-        if rule.condition is None:
-            return True
+        return True if rule.condition is None else fold(rule.condition, self._who())
+
+    def _who(self) -> dict[str, str | None]:
+        """Who and what this is about: the names that decide whether a rule can apply."""
         known = {name: getattr(self.facts, name, None) for name in ("customer", "plan", "outcome")}
         known["workflow"] = self.policy.outcomes[self.facts.outcome].workflow
         settled = {
@@ -103,7 +105,7 @@ class View:
             "route": getattr(self.facts, "route", None),
             "error": getattr(self.facts, "error", None),
         }
-        return fold(rule.condition, known | {name: value for name, value in settled.items() if value is not None})
+        return known | {name: value for name, value in settled.items() if value is not None}
 
     def _truth(self, test: Test, value_of: Callable[[Read], object]) -> bool | None:
         """Kleene's value of a condition."""

@@ -7,6 +7,6 @@
 joins them. The mistakes themselves are worded in `policy_engine.language.mistakes`.
 """
 
-from policy_engine.language.checker.policy_set import check
+from policy_engine.language.checker.policy_set import Rechecker, check
 
-__all__ = ["check"]
+__all__ = ["Rechecker", "check"]

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from policy_engine.language import syntax as s
-from policy_engine.language.checked import FILE_LEVEL, CheckedPolicy, Fact
+from policy_engine.language.checked import FILE_LEVEL, BlockId, CheckedPolicy, Fact, Lane, Outcome, Pack, Plan, Rule
 from policy_engine.language.checker.amounts import Amounts
 from policy_engine.language.checker.blocks import BlockChecker
 from policy_engine.language.checker.facts import FactChecker
@@ -27,6 +27,7 @@ DEFAULT_CURRENCY = "USD"
 
 DEFAULT_TIMEZONE = "UTC"
 
+_Made = TypeVar("_Made")
 _Once = TypeVar("_Once", s.CurrencyDeclaration, s.TimezoneDeclaration, s.StoreFailure)
 
 
@@ -64,8 +65,7 @@ class _PolicySet:
 
     def check(self) -> CheckedPolicy | None:
         found, findings = self._found, self._findings
-        for file in self._files:
-            self._collect(file.items, None)
+        self._collect_all()
         if len(found.rules) > rule_mistakes.MAX_RULES:
             extra = found.rules[rule_mistakes.MAX_RULES]
             findings.add(rule_mistakes.too_many_rules(keyword(extra), len(found.rules)))
@@ -75,10 +75,7 @@ class _PolicySet:
         escrow = self._store_failure()
         facts = self._facts()
         self._names.read_facts(facts)
-
-        settings = SettingChecker(findings, self._names, self._amounts)
-        rules = RuleChecker(findings, self._names, self._amounts)
-        blocks = BlockChecker(findings, self._names, settings, rules)
+        blocks = self._blocks()
         items = [item for file in self._files for item in file.items]
         file_rules = blocks.rules_of(items, FILE_LEVEL)
         self._fallback_in_one_file()
@@ -106,6 +103,24 @@ class _PolicySet:
             digest=digest(file.source for file in self._files),
             sources=tuple(file.source for file in self._files),
         )
+
+    def surroundings(self) -> tuple[RuleChecker, BlockChecker, Names, Amounts]:
+        """What a statement is checked with, once everything that the set declares is entered."""
+        self._collect_all()
+        self._currency()
+        self._names.read_facts(self._facts())
+        return self._rules(), self._blocks(), self._names, self._amounts
+
+    def _rules(self) -> RuleChecker:
+        return RuleChecker(self._findings, self._names, self._amounts)
+
+    def _blocks(self) -> BlockChecker:
+        settings = SettingChecker(self._findings, self._names, self._amounts)
+        return BlockChecker(self._findings, self._names, settings, self._rules())
+
+    def _collect_all(self) -> None:
+        for file in self._files:
+            self._collect(file.items, None)
 
     def _collect(self, items: Iterable[s.Item], around: s.Block | None) -> None:
         found = self._found
@@ -229,3 +244,52 @@ def digest(sources: Iterable[Source]) -> str:
             data = part.encode("utf-8", "surrogatepass")
             hashed.update(f"{len(data)}:".encode() + data)
     return hashed.hexdigest()
+
+
+class Rechecker:
+    """Checks changed statements of a set that has no mistake, each as if it stood in the place of another.
+
+    What the statements declare is read once; every method gives None where the changed statement has a mistake.
+    """
+
+    def __init__(self, files: Sequence[s.File]) -> None:
+        self._findings = Findings(partial=False)
+        self._rules, self._blocks, self._names, self._amounts = _PolicySet(files, self._findings).surroundings()
+        self.error_classes = self._names.error_classes
+
+    def rule(self, rule: s.Rule, block: BlockId) -> Rule | None:
+        """The checked rule that stands in this block."""
+        handoff = block.kind == "route" and self._names.route_kind(block.name) == "handoff"
+        return self._sound(self._rules.check(rule, block, handoff=handoff))
+
+    def lane(self, block: s.Block) -> Lane | None:
+        """The checked lane."""
+        return self._sound(self._blocks.lane(block))
+
+    def plan(self, block: s.Block) -> Plan | None:
+        """The checked plan."""
+        return self._sound(self._blocks.plan(block))
+
+    def pack(self, block: s.Block) -> Pack | None:
+        """The checked pack."""
+        return self._sound(self._blocks.pack(block))
+
+    def outcome(self, block: s.Block, workflow: str) -> Outcome | None:
+        """The checked outcome of a workflow."""
+        return self._sound(self._blocks.outcome(block, workflow))
+
+    def escrow(self, declared: s.StoreFailure) -> int | None:
+        """The amount of `on store failure allow within`, in nano units."""
+        return None if declared.within is None else self._sound(self._amounts.positive_money(declared.within, "", ""))
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """The values of the enum that conditions read under this name; none where it is no enum."""
+        readable = self._names.reads_values(name)
+        return readable.values if readable is not None else ()
+
+    def _sound(self, made: _Made | None) -> _Made | None:
+        mistakes = self._findings.mistakes
+        if not mistakes:
+            return made
+        mistakes.clear()
+        return None
