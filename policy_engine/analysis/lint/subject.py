@@ -12,7 +12,7 @@ from policy_engine.analysis.lint.rule import Edit
 from policy_engine.analysis.ways import Way, ways
 from policy_engine.analysis.worst import Worst
 from policy_engine.language import syntax as s
-from policy_engine.language.checked import FILE_LEVEL, BlockId, FallbackRule, Rule, Rules, reads
+from policy_engine.language.checked import FILE_LEVEL, BlockId, FallbackRule, Member, Rule, Rules, atoms, reads
 from policy_engine.language.source import Source, Span
 from policy_engine.policy import Policy
 
@@ -100,6 +100,36 @@ class Subject:
                 found.setdefault(read.name, {})[rule] = None
         return {name: tuple(rules) for name, rules in found.items()}
 
+    @cached_property
+    def words_of_conditions(self) -> frozenset[str]:
+        """Every enum value and quoted text that some condition is written with."""
+        return frozenset(
+            value
+            for rule in self.every_rule
+            if rule.condition is not None
+            for atom in atoms(rule.condition)
+            if isinstance(atom, Member)
+            for value in atom.values
+        )
+
+    @cached_property
+    def facts_of_allows(self) -> frozenset[str]:
+        """The declared facts that some enforced `allow` reads."""
+        return frozenset(
+            read.name
+            for rules in self.rules_by_block.values()
+            for rule in rules.allows
+            if not rule.shadow
+            for read in reads(rule.condition)
+            if read.is_fact
+        )
+
+    def fixed_in(self, block: BlockId) -> dict[str, str]:
+        """The names whose value is settled for every decision that a block's rules govern."""
+        if block.kind == "outcome":
+            return {"outcome": block.name, "workflow": self.checked.outcomes[block.name].workflow}
+        return {block.kind: block.name} if block.name else {}
+
     # ------------------------------------------------------------ how it is written
 
     @property
@@ -136,6 +166,17 @@ class Subject:
         """The `number`-th route, from 0, in a lane's first line."""
         return self.blocks[BlockId("lane", lane)].path[number].span
 
+    def overage_span(self, plan: str, outcome: str) -> Span:
+        """Where a plan says what a further unit of an outcome costs."""
+        (span,) = (
+            price.span
+            for item in self.blocks[BlockId("plan", plan)].items
+            if isinstance(item, s.Overage)
+            for price in item.prices
+            if price.outcome.text == outcome
+        )
+        return span
+
     def statement_span(self, statement: Rule | s.Item) -> Span:
         """All that goes when a statement is removed: it and the blanks before it; its whole lines if nothing else
         stands on them. A comment behind it stays (and so does its line).
@@ -170,6 +211,16 @@ def whole_lines(span: Span) -> Span:
             return Span(span.source, start, min(after + 1, len(text)))
         return span  # a comment or another statement follows: the indentation is theirs
     return Span(span.source, start, end)
+
+
+def with_blanks_before(span: Span) -> Span:
+    """The span and the blanks and line breaks between it and what is before: what goes when a tail is removed."""
+    text, start = span.source.text, span.start
+    while start and text[start - 1].isspace():
+        start -= 1
+    # A comment ends where its line does: what is behind it must stay below it.
+    begins = text.rfind("\n", 0, start) + 1
+    return Span(span.source, span.start if "#" in text[begins:start] else start, span.end)
 
 
 def _walk(items: Iterable[s.Item], around: tuple[s.Block, ...]) -> Iterator[tuple[s.Item, tuple[s.Block, ...]]]:
