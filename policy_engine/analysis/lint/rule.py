@@ -76,7 +76,8 @@ class Found:
 class LintRule:
     """A rule by its code (`L012`), its name (`kebab-slug`), its topic (a key of `TOPICS`) and its usual tier.
 
-    `fixes` says whether it ever proposes edits.
+    `fixes` says whether it ever proposes edits. A rule that is `opt_in` (one about taste) runs only where it is
+    selected by its own code or name.
     """
 
     code: str
@@ -85,13 +86,17 @@ class LintRule:
     tier: Tier
     check: Callable[["Subject"], Iterator[Found]]
     fixes: bool = False
+    opt_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One finding as it is reported: under its rule, in its tier, and, if a comment allows it, with the reason why."""
+    """One finding as it is reported: under its rule, in its tier, and, if a comment allows it, with the reason why.
 
-    rule: LintRule
+    `rule` is None for a mistake that keeps the policy from loading, so that no rule could look at it.
+    """
+
+    rule: LintRule | None
     diagnostic: Diagnostic
     edits: tuple[Edit, ...] = ()
     allowed_because: str | None = None

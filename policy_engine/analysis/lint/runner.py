@@ -1,48 +1,15 @@
 """lint(): every chosen rule over one policy set, its findings in order."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
+from policy_engine.analysis.lint.choice import EVERYTHING, Choice
 from policy_engine.analysis.lint.discovery import every_rule
-from policy_engine.analysis.lint.rule import Finding, Found, LintRule, Tier
+from policy_engine.analysis.lint.rule import Finding, Found, LintRule
 from policy_engine.analysis.lint.subject import Subject
 from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order
 from policy_engine.language.source import Source
 from policy_engine.policy import Policy, compile_files, parse_sources
 from policy_engine.prices.table import PriceTable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Which rules run, and in which tier they report.
-
-    A word chooses a rule by its code (`L012`), a group by the beginning of its codes (`L01`, `L`), or a rule
-    by its name. The longest word that fits a rule decides; of two as long, `ignore`. An empty `select` is all.
-    """
-
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    tiers: Mapping[str, Tier] = field(default_factory=dict)
-
-    def takes(self, rule: LintRule) -> bool:
-        """Whether this rule runs."""
-        chosen = max((_fit(word, rule) for word in self.select), default=0) if self.select else 0
-        ignored = max((_fit(word, rule) for word in self.ignore), default=-1)
-        return chosen > ignored
-
-    def tier(self, rule: LintRule) -> Tier:
-        """The tier its findings get."""
-        return self.tiers.get(rule.code) or self.tiers.get(rule.name) or rule.tier
-
-
-def _fit(word: str, rule: LintRule) -> int:
-    """How exactly a word names a rule: letters of its code, more than all of them for its name, -1 for another."""
-    if word == rule.name:
-        return len(rule.code) + 1
-    return len(word) if rule.code.startswith(word) else -1
-
-
-EVERYTHING = Choice()
 
 
 def subject_of(sources: Iterable[Source], prices: PriceTable | None = None) -> Subject:

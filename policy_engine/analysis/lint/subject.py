@@ -12,7 +12,7 @@ from policy_engine.analysis.lint.rule import Edit
 from policy_engine.analysis.ways import Way, ways
 from policy_engine.analysis.worst import Worst
 from policy_engine.language import syntax as s
-from policy_engine.language.checked import FILE_LEVEL, BlockId, FallbackRule, Member, Rule, Rules, atoms, reads
+from policy_engine.language.checked import FILE_LEVEL, BlockId, FallbackRule, Member, Read, Rule, Rules, atoms, reads
 from policy_engine.language.source import Source, Span
 from policy_engine.policy import Policy
 
@@ -113,6 +113,11 @@ class Subject:
         )
 
     @cached_property
+    def meters_read(self) -> frozenset[Read]:
+        """Every counter that some condition reads."""
+        return frozenset(read for rule in self.every_rule for read in reads(rule.condition) if read.meter is not None)
+
+    @cached_property
     def facts_of_allows(self) -> frozenset[str]:
         """The declared facts that some enforced `allow` reads."""
         return frozenset(
@@ -157,6 +162,10 @@ class Subject:
     def blocks(self) -> Mapping[BlockId, s.Block]:
         """Every block as it is written, by kind and name."""
         return {BlockId(item.kind, item.name.text): item for item, _ in self.statements if isinstance(item, s.Block)}
+
+    def block(self, kind: str, name: str) -> s.Block:
+        """One block as it is written."""
+        return self.blocks[BlockId(kind, name)]
 
     def name_span(self, kind: str, name: str) -> Span:
         """The name in a block's head: what a finding about the whole block underlines."""

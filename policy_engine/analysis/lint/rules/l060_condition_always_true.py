@@ -59,9 +59,10 @@ def check(subject: Subject) -> Iterator[Found]:
             continue
         condition = subject.node_of(rule).tails.condition
         assert condition is not None  # noqa: S101 - it has one
+        word = "unless" if condition.negated else "when"
         yield Found(
             span=condition.span,
-            message=f"`{'unless' if condition.negated else 'when'}` narrows nothing: the rule applies whatever the facts",
+            message=f"`{word}` narrows nothing: the rule applies whatever the facts",
             hint="take the condition out, or mend it",
             edits=(Edit(span=with_blanks_before(condition.span), text=""),),
         )

@@ -1,0 +1,74 @@
+"""A file that is not in the canonical form.
+
+What: `policy fmt` would change the file. Opt-in: a table of aligned columns can be worth more than one layout for
+all.
+
+Why: where every file has one layout, a diff shows what changed and nothing else.
+
+Bad:
+
+    currency USD
+
+    route mini {
+      model "openai:gpt-4o-mini"
+      rates $0.15 in, $0.60 out per 1M tokens
+    }
+
+    lane standard { mini }
+
+    workflow support {
+      outcome reply {
+        price    $1
+        lanes standard
+        ceiling $0.30 per outcome
+      }
+    }
+
+Good:
+
+    currency USD
+
+    route mini {
+      model "openai:gpt-4o-mini"
+      rates $0.15 in, $0.60 out per 1M tokens
+    }
+
+    lane standard { mini }
+
+    workflow support {
+      outcome reply {
+        price $1
+        lanes standard
+        ceiling $0.30 per outcome
+      }
+    }
+"""
+
+from collections.abc import Iterator
+
+from policy_engine.analysis.lint.rule import Edit, Found, LintRule, Tier
+from policy_engine.analysis.lint.subject import Subject
+from policy_engine.language.formatter import format_file
+from policy_engine.language.source import Span
+
+
+def check(subject: Subject) -> Iterator[Found]:
+    for file in subject.files:
+        written, wanted = file.source.text, format_file(file)
+        if written == wanted:
+            continue
+        before, after = written.splitlines(keepends=True), wanted.splitlines(keepends=True)
+        same = next(
+            (n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(map(len, (before, after)))
+        )
+        start = sum(map(len, before[:same]))
+        end = start + len(before[same].rstrip()) if same < len(before) else len(written)
+        yield Found(
+            span=Span(file.source, min(start, max(0, len(written) - 1)), max(end, start)),
+            message=f"`{file.source.name}` is not in the canonical form; this is the first line that differs",
+            hint="run `policy fmt`",
+            edits=(Edit(span=Span(file.source, 0, len(written)), text=wanted),),
+        )
+
+
+RULE = LintRule(code="L074", name="unformatted", topic="names", tier=Tier.NOTE, check=check, fixes=True, opt_in=True)
