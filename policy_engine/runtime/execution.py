@@ -3,8 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from policy_engine.evaluation.decision import AdmitDecision, AttemptDecision, FailureDecision, Head, SettleDecision
-from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, Given, SettleFacts
+from policy_engine.evaluation.decision import (
+    AdmitDecision,
+    AttemptDecision,
+    FailureDecision,
+    Head,
+    ProgressDecision,
+    SettleDecision,
+)
+from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, Given, ProgressFacts, Reading, SettleFacts
 from policy_engine.evaluation.meters import meters_of
 from policy_engine.language.checked import ATTEMPTS, SPENT, Meter, Route
 from policy_engine.ledger.protocol import Hold
@@ -199,7 +206,7 @@ class Step:
                 self.decisions.append(decision)
                 self.attempts += 1
                 self.execution.attempts += 1
-                self.open = Attempt(self, hold, decision)
+                self.open = Attempt(self, hold, decision, facts, now)
                 return self.open
         self.decisions.append(decision)
         self.fail("over_ceiling", input_tokens=input_tokens)
@@ -240,6 +247,28 @@ class Step:
         else:
             self.ended = "stopped"
         return decision
+
+    def progress(self, attempt: "Attempt", output_tokens: int) -> ProgressDecision:
+        """May the open attempt go on? Its own reservation is not held against it."""
+        engine, asked = self.execution.engine, attempt.asked
+        now = engine.clock.now_micros()
+        place = self._place()
+        facts = self._facts(now, place) | {"attempt": self.attempts, "input_tokens": asked.input_tokens}
+        meters = dict(facts["meters"])
+        for charge in attempt.hold.charges:
+            meter = charge.counter.meter
+            held = meters.get(meter)
+            if held is not None and place.counter(meter, now, engine.zone) == charge.counter:
+                meters[meter] = Reading(held.settled, held.reserved - charge.amount)
+        return engine.policy.evaluator.progress(
+            ProgressFacts(
+                **facts | {"meters": meters},
+                output_tokens=output_tokens,
+                output_cap=attempt.max_output_tokens,
+                attempt_elapsed_micros=max(0, now - attempt.began_micros),
+                estimate_nanos=attempt.estimate_nanos,
+            )
+        )
 
     def go(self, route: str) -> None:
         """Begin on another route than the lane's first. For recorded work."""
@@ -305,10 +334,14 @@ class Step:
 class Attempt:
     """One reserved try. End it with `succeed` or `fail`; until then its worst case is held."""
 
-    def __init__(self, step: Step, hold: Hold, decision: AttemptDecision) -> None:
+    def __init__(
+        self, step: Step, hold: Hold, decision: AttemptDecision, asked: AttemptFacts, began_micros: int
+    ) -> None:
         self._step = step
-        self._hold = hold
+        self.hold = hold
         self.decision = decision
+        self.asked = asked
+        self.began_micros = began_micros
         self.route = step.route
         self.max_output_tokens = decision.output_cap
 
@@ -316,6 +349,22 @@ class Attempt:
     def model(self) -> str:
         """The text after `model` or `tool` in the policy."""
         return self._step.execution.engine.checked.routes[self.route].reference
+
+    @property
+    def estimate_nanos(self) -> int | None:
+        """The most it was asked to cost, before any shrinking."""
+        asked, route = self.asked, self._step.execution.engine.checked.routes[self.route]
+        if asked.estimate_nanos is not None or route.cost_nanos is not None:
+            return route.cost_nanos if asked.estimate_nanos is None else asked.estimate_nanos
+        if route.rates is None or asked.input_tokens is None or asked.max_output_tokens is None:
+            return None
+        return route.rates.cost_nanos(asked.input_tokens, asked.max_output_tokens)
+
+    def progress(self, output_tokens: int) -> ProgressDecision:
+        """May it go on, with so many output tokens streamed? After a cut, end it with `fail("over_ceiling", …)`."""
+        if self._step.open is not self:
+            raise NotRunning("this attempt has ended")
+        return self._step.progress(self, output_tokens)
 
     def succeed(self, **actual: int) -> tuple[str, ...]:
         """Settle at the actual cost; the step ends. Answers the quantities that were more than reserved.
@@ -345,7 +394,7 @@ class Attempt:
         if cost is None:
             cost = self._cost(sent, received)
         amounts["spent"] = cost
-        over = engine.ledger.settle(self._hold.id, amounts)
+        over = engine.ledger.settle(self.hold.id, amounts)
         step.execution.spent_nanos += cost
         return over
 

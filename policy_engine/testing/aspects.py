@@ -128,8 +128,11 @@ class Names(Aspect):
         return ", ".join(sorted(value)) or NONE
 
 
+@dataclass(frozen=True)
 class Rules(Aspect):
-    """The rules that decided, exactly these, by label or by their own words; perhaps with their numbers."""
+    """Rules that decided, by label or by their own words, perhaps with their numbers; `only`: and no others."""
+
+    only: bool = False
 
     def read(self, value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -137,7 +140,8 @@ class Rules(Aspect):
         return {} if value == NONE else dict.fromkeys(texts(value))
 
     def _differs(self, want: Any, got: Any, currency: str) -> bool:
-        if any(not any(is_called(ruling.rule, name) for name in want) for ruling in got):
+        strangers = any(not any(is_called(ruling.rule, name) for name in want) for ruling in got)
+        if strangers and (self.only or not want):
             return True
         for name, numbers in want.items():
             called = [ruling for ruling in got if is_called(ruling.rule, name)]
@@ -337,6 +341,7 @@ def _common(point: str) -> dict[str, Aspect]:
         "effect": Word(lambda d: d.effect, words=_EFFECTS[point]),
         "reason": Word(lambda d: d.reason, words=_REASONS[point]),
         "because": Rules(lambda d: d.rulings, names="rule"),
+        "because_only": Rules(lambda d: d.rulings, names="rule", only=True),
         "unknown": Names(lambda d: d.unknown),
         "alerts": Alerts(lambda d: d.alerts, names="rule"),
         "shadow": Shadows(lambda d: d.shadow, names="rule"),

@@ -18,6 +18,8 @@ from policy_engine.testing.decisions import DecisionCase
 from policy_engine.testing.entries import Entries
 from policy_engine.testing.expectation import Expectation, Wanted
 from policy_engine.testing.nodes import Node
+from policy_engine.testing.scenario import ScenarioCase
+from policy_engine.testing.timeline import Event
 
 
 def check(cases: Iterable[Case], policy: Policy) -> list[Diagnostic]:
@@ -28,6 +30,8 @@ def check(cases: Iterable[Case], policy: Policy) -> list[Diagnostic]:
         if isinstance(case, DecisionCase):
             found += against.entries(case.given, case.point)
             found += against.expectation(case.expect)
+        elif isinstance(case, ScenarioCase):
+            found += against.story(case)
     return found
 
 
@@ -79,6 +83,37 @@ class Against:
                         name, node.named, known, f"`{point}`" if part is given.own else "a decision"
                     )
 
+    def story(self, case: ScenarioCase) -> Iterator[Diagnostic]:
+        """What is named in a story, and who was admitted under which name."""
+        checked = self.policy.checked
+        told: set[str] = set()
+        for event in case.timeline:
+            if event.of and event.of not in told:
+                span = event.node.at(("of",)).span
+                yield mistakes.no_such(event.of, span, "execution of this story", sorted(told - {""}))
+            if event.kind == "admit":
+                told.add(event.name)
+                yield from self._admission(event)
+            if "error" in event.values and event.values["error"] not in checked.error_classes:
+                span = event.node.at((event.kind, "error")).span
+                yield mistakes.no_such(event.values["error"], span, "error class", checked.error_classes)
+            if "pack" in event.values and event.values["pack"] not in checked.packs:
+                span = event.node.at((event.kind, "pack")).span
+                yield mistakes.no_such(event.values["pack"], span, "pack", checked.packs)
+            for expect in (event.decision, event.then, event.world):
+                if expect is not None:
+                    yield from self.expectation(expect)
+
+    def _admission(self, event: Event) -> Iterator[Diagnostic]:
+        """An execution starts with who and what; its counters and units are those of the story."""
+        names = {"customer", "outcome", "plan", "lane", *self.policy.checked.facts}
+        for name, node in event.given.own.items():
+            if name not in names:
+                yield mistakes.no_entry(name, node.named, sorted(names), "an admission in a story")
+        yield from self.entries(Entries({}, event.given.shared), "admit")
+        if not {"outcome"} & {*event.given.own, *event.given.shared}:
+            yield mistakes.key_missing("outcome", event.span, "`admit`", "outcome: NAME")
+
     def _counter(self, name: str, span: Span) -> Iterator[Diagnostic]:
         if " ".join(name.split()) not in self.counters:
             yield mistakes.no_such(name, span, "counter", self.counters)
@@ -90,6 +125,12 @@ class Against:
                 yield from self._named_rules(line)
             elif kind == "refused":
                 yield from self._refused(line)
+            elif kind == "counter":
+                yield from self._counter(line.key, line.node.named)
+            elif kind == "units":
+                if line.key not in ("allowance", "promotion", *self.policy.checked.packs):
+                    known = ("allowance", *self.policy.checked.packs)
+                    yield mistakes.no_such(line.key, line.node.named, "kind of unit", known)
             elif kind and isinstance(line.value, str):
                 yield from self._declared(line.value, line.node.span, kind)
 

@@ -11,14 +11,17 @@ from pathlib import Path
 from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity, in_order
 from policy_engine.language.encoding import decode
 from policy_engine.language.source import Source, Span
+from policy_engine.language.units import UnitError
 from policy_engine.policy import SUFFIX, Policy, load
 from policy_engine.testing import checking, expectation, mistakes
 from policy_engine.testing.aspects import ASPECTS
 from policy_engine.testing.cases import Case
 from policy_engine.testing.decisions import DecisionCase
 from policy_engine.testing.entries import resolve
-from policy_engine.testing.forms import POINTS, DecisionForm, FileForm, shape
+from policy_engine.testing.forms import POINTS, DecisionForm, FileForm, ScenarioForm, shape
 from policy_engine.testing.nodes import Node, compose
+from policy_engine.testing.scenario import ScenarioCase
+from policy_engine.testing.timeline import START, moment_micros, read_event
 
 TEST_SUFFIX = ".policytest.yaml"
 ARROW = "=>"
@@ -127,11 +130,13 @@ def _policy(
     return None
 
 
-def _cases(path: Path, root: Node, found: list[Diagnostic]) -> Iterator[Case]:
+def _cases(path: Path, root: Node, found: list[Diagnostic]) -> Iterator[DecisionCase | ScenarioCase]:
     entries = root.value if isinstance(root.value, dict) else {}
     fixtures = _mapping(entries.get("fixtures"))
     for node in _items(entries.get("decisions")):
         yield from _decisions(path, node, fixtures, found)
+    for node in _items(entries.get("scenarios")):
+        yield from _scenario(path, node, fixtures, found)
 
 
 def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Diagnostic]) -> Iterator[DecisionCase]:
@@ -192,6 +197,24 @@ def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Di
         yield DecisionCase(f"{form.case} [{title}]", path, row.span, point, given.with_(facts), whole, zero)
 
 
+def _scenario(path: Path, node: Node, fixtures: dict[str, Node], found: list[Diagnostic]) -> Iterator[ScenarioCase]:
+    form = shape(ScenarioForm, node, found)
+    if form is None:
+        return
+    entries = _mapping(node)
+    start = form.start or START
+    try:
+        moment_micros(start, "UTC")
+    except UnitError as error:
+        found.append(mistakes.bad_value(entries["start"].span, str(error), "the policy's time zone is meant"))
+    before = len(found)
+    events = [read_event(item, fixtures, found) for item in _items(entries["timeline"])]
+    whole = tuple(event for event in events if event is not None)
+    if len(found) == before and not any(event.decision or event.then or event.world for event in whole):
+        found.append(mistakes.expects_nothing(entries["case"].span))
+    yield ScenarioCase(form.case, path, entries["case"].span, start, whole)
+
+
 def _named(cell: Node, column: Node) -> Node:
     return Node(cell.value, cell.span, column.span)
 
@@ -201,11 +224,11 @@ def _word(cell: Node) -> str:
     return " ".join(text.strip("\"'").split())
 
 
-def _same_names(cases: list[Case]) -> Iterator[Diagnostic]:
-    seen: dict[str, Case] = {}
+def _same_names(cases: list[DecisionCase | ScenarioCase]) -> Iterator[Diagnostic]:
+    seen: dict[str, DecisionCase | ScenarioCase] = {}
     for case in cases:
         first = seen.setdefault(case.name, case)
-        if first is not case and isinstance(case, DecisionCase) and isinstance(first, DecisionCase):
+        if first is not case:
             yield mistakes.same_name(case.name, case.span, first.span)
 
 
