@@ -29,7 +29,7 @@ PROMISED = "attempt"
 def columns_of(policy: Policy, point: str, records: list[Any]) -> pl.DataFrame:
     """The records as columns: texts as dictionaries, as in a Parquet or Arrow file."""
     apart = ("given", "meters", "escrow", "retries")
-    found = {name: [getattr(each, name) for each in records] for name in type(records[0]).__dataclass_fields__}
+    found = {name: [getattr(each, name) for each in records] for name in type(records[0]).__struct_fields__}
     found = {name: values for name, values in found.items() if name not in apart}
     if point != "settle":
         found |= {name: [getattr(each.given, name) for each in records] for name in policy.checked.facts}

@@ -77,33 +77,33 @@ class Policy:
 
     def admit(self, facts: Mapping[str, Any] | AdmitFacts) -> AdmitDecision:
         """May this execution start, in which lane, drawing on what? Raises `FactError` for bad input."""
-        if isinstance(facts, AdmitFacts):
+        if type(facts) is AdmitFacts:
             return self.evaluator.admit(facts)
-        return self.evaluator.admit(self._read_admit(facts, False))
+        return self.evaluator.admit(self._read_admit(facts, False, True))
 
     def attempt(self, facts: Mapping[str, Any] | AttemptFacts) -> AttemptDecision:
         """May this attempt be made, and with how much? Raises `FactError` for bad input."""
-        if isinstance(facts, AttemptFacts):
+        if type(facts) is AttemptFacts:
             return self.evaluator.attempt(facts)
-        return self.evaluator.attempt(self._read_attempt(facts, False))
+        return self.evaluator.attempt(self._read_attempt(facts, False, True))
 
     def progress(self, facts: Mapping[str, Any] | ProgressFacts) -> ProgressDecision:
         """May this attempt go on? Raises `FactError` for bad input."""
-        if isinstance(facts, ProgressFacts):
+        if type(facts) is ProgressFacts:
             return self.evaluator.progress(facts)
-        return self.evaluator.progress(self._read_progress(facts, False))
+        return self.evaluator.progress(self._read_progress(facts, False, True))
 
     def failure(self, facts: Mapping[str, Any] | FailureFacts) -> FailureDecision:
         """Where does the step go now? Raises `FactError` for bad input."""
-        if isinstance(facts, FailureFacts):
+        if type(facts) is FailureFacts:
             return self.evaluator.failure(facts)
-        return self.evaluator.failure(self._read_failure(facts, False))
+        return self.evaluator.failure(self._read_failure(facts, False, True))
 
     def settle(self, facts: Mapping[str, Any] | SettleFacts) -> SettleDecision:
         """What becomes of the promised unit? Raises `FactError` for bad input."""
-        if isinstance(facts, SettleFacts):
+        if type(facts) is SettleFacts:
             return self.evaluator.settle(facts)
-        return self.evaluator.settle(self._read_settle(facts, False))
+        return self.evaluator.settle(self._read_settle(facts, False, True))
 
     def guard(self, to: BoundTo) -> Guard:
         """`attempt` and `progress` for one route of one execution, as functions of what still changes."""
@@ -165,23 +165,23 @@ class Policy:
     # The boundary's readers by point: kept here, because looking one up takes as long as half a decision.
 
     @cached_property
-    def _read_admit(self) -> Callable[[Mapping[str, Any], bool], AdmitFacts]:
+    def _read_admit(self) -> Callable[[Mapping[str, Any], bool, bool], AdmitFacts]:
         return self.boundary.reader(Point.ADMIT)
 
     @cached_property
-    def _read_attempt(self) -> Callable[[Mapping[str, Any], bool], AttemptFacts]:
+    def _read_attempt(self) -> Callable[[Mapping[str, Any], bool, bool], AttemptFacts]:
         return self.boundary.reader(Point.ATTEMPT)
 
     @cached_property
-    def _read_progress(self) -> Callable[[Mapping[str, Any], bool], ProgressFacts]:
+    def _read_progress(self) -> Callable[[Mapping[str, Any], bool, bool], ProgressFacts]:
         return self.boundary.reader(Point.PROGRESS)
 
     @cached_property
-    def _read_failure(self) -> Callable[[Mapping[str, Any], bool], FailureFacts]:
+    def _read_failure(self) -> Callable[[Mapping[str, Any], bool, bool], FailureFacts]:
         return self.boundary.reader(Point.FAILURE)
 
     @cached_property
-    def _read_settle(self) -> Callable[[Mapping[str, Any], bool], SettleFacts]:
+    def _read_settle(self) -> Callable[[Mapping[str, Any], bool, bool], SettleFacts]:
         return self.boundary.reader(Point.SETTLE)
 
     @cached_property

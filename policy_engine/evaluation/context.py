@@ -41,13 +41,13 @@ from policy_engine.evaluation.facts import (
     Reading,
     SettleFacts,
     given_type,
-    slot_name,
 )
 from policy_engine.evaluation.meters import every_meter
+from policy_engine.evaluation.quick_entries import counts, grants, names
 from policy_engine.language.checked import ATTEMPTS, SPENT, TOKENS, CheckedPolicy, Meter
 from policy_engine.language.vocabulary import Point
 
-FACTS = {
+FACTS: dict[Point, type[Facts]] = {
     Point.ADMIT: AdmitFacts,
     Point.ATTEMPT: AttemptFacts,
     Point.PROGRESS: ProgressFacts,
@@ -110,11 +110,11 @@ class Boundary:
         With `assume_zero`, counters that are left out read zero, as on a fresh ledger; otherwise they are
         unknown. Raises `FactError` naming every wrong or missing entry.
         """
-        made: Facts = self.reader(point)(data, assume_zero)
+        made: Facts = self.reader(point)(data, assume_zero, False)
         return made
 
     def reader(self, point: Point) -> quick.Reader:
-        """`facts` of one point, as a function of the data and of `assume_zero`: fast for the common types."""
+        """`facts` of one point as a function, fast for the common types; its arguments are those of `quick.Reader`."""
         if point not in self._readers:
             # By the member itself: a text equal to it would be kept under the same key, and is not it.
             self._readers[point] = self._write(Point(point))
@@ -131,8 +131,7 @@ class Boundary:
         values = {name: getattr(model, name) for name in type(model).model_fields}
         if point is Point.SETTLE:
             return SettleFacts(**values)
-        given = {name: values.pop(field) for field, name in self._fact_fields.items()}
-        values["given"] = self.given(**given)
+        values["given"] = self.given(*[values.pop(field) for field in self._fact_fields])
         values["meters"] = self._readings(values, assume_zero=assume_zero)
         if point is Point.ADMIT and values["grants"] is not None:
             values["grants"] = tuple(Grant(**grant.model_dump()) for grant in values["grants"])
@@ -150,7 +149,7 @@ class Boundary:
             model = self._given_model(**known)
         except ValidationError as error:
             raise self._fact_error(Point.ADMIT, error, {}) from None
-        return self.given(**{name: getattr(model, field) for field, name in self._fact_fields.items()})
+        return self.given(*[getattr(model, field) for field in self._fact_fields])
 
     @cached_property
     def _given_model(self) -> type[BaseModel]:
@@ -254,22 +253,28 @@ class Boundary:
     def _write(self, point: Point) -> quick.Reader:
         """The short way of a point: what `_build` says, for the common types."""
         policy, write = self._policy, quick.Writer(FACTS[point], self._fully(point))
-        write.name("outcome", policy.outcomes)
         if point is Point.SETTLE:
+            write.name("outcome", policy.outcomes)
             write.name("state", SETTLE_STATES)
             write.name("event", SETTLE_EVENTS)
             write.price()
             write.duration("since_delivery")
             return write.reader()
         write.text("customer")
+        write.name("outcome", policy.outcomes)
         write.name("plan", policy.plans, required=False)
         write.name("lane", policy.lanes, required=point is not Point.ADMIT)
-        write.unknown("escrow")
-        write.meters(self.meters)
-        self._write_given(write)
         if point is Point.ADMIT:
-            write.read("grants", quick.grants(epoch_micros), ())
-            return write.reader(rarely=quick.escrow)
+            write.read("grants", grants(epoch_micros), ())
+        else:
+            self._write_running(write, point)
+        write.meters(self.meters, of_execution=point is not Point.ADMIT)
+        defaults = (fact_field(fact, policy)[1] for fact in policy.facts.values())
+        write.given(self.given, zip(policy.facts.values(), defaults, strict=True))
+        return write.reader()
+
+    def _write_running(self, write: quick.Writer, point: Point) -> None:
+        policy = self._policy
         write.name("route", policy.routes)
         write.text("step")
         write.price()
@@ -290,19 +295,12 @@ class Boundary:
             write.duration("attempt_elapsed")
         if point is Point.FAILURE:
             write.name("error", policy.error_classes)
-            write.read("visited", quick.names(policy.routes), ())
-            write.read("retries", quick.counts(policy.error_classes), None)
+            write.read("visited", names(policy.routes), ())
+            write.read("retries", counts(policy.error_classes), None)
             write.together(_OF_FAILURE, VISITED="visited", ROUTE="route", RETRIES="retries")
-        return write.reader(rarely=quick.of_execution)
-
-    def _write_given(self, write: quick.Writer) -> None:
-        facts = self._policy.facts.values()
-        defaults = [fact_field(fact, self._policy)[1] for fact in facts]
-        slots = map(slot_name, range(len(defaults)))
-        write.given(self.given, zip(slots, facts, defaults, strict=True))
 
     def _fully(self, point: Point) -> quick.Reader:
-        return lambda data, assume_zero: self.read_fully(point, data, assume_zero=assume_zero)
+        return lambda data, assume_zero, once: self.read_fully(point, data, assume_zero=assume_zero)
 
     def _fact_error(self, point: Point, error: ValidationError, small: Mapping[str, str]) -> FactError:
         """`small` are the entries that were given in small units, by the name the model has for them."""

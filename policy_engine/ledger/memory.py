@@ -1,8 +1,10 @@
 """The ledger of one process: dictionaries behind one lock. Gone when the process ends."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
+
+from msgspec.structs import replace
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.protocol import Counter, Crossed, Hold, LedgerError

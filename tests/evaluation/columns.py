@@ -17,7 +17,7 @@ _TYPES |= {Unit.NUMBER: pl.Float64, Unit.PERCENT: pl.Float64}
 
 def table(policy: CheckedPolicy, records: Sequence[Any]) -> pl.DataFrame:
     """One row per record, money in nano units, time in microseconds; what is missing is null."""
-    fields = [name for name in type(records[0]).__dataclass_fields__ if name not in _APART]
+    fields = [name for name in type(records[0]).__struct_fields__ if name not in _APART]
     found = [_series(name, [getattr(record, name) for record in records]) for name in fields]
     if isinstance(records[0], SettleFacts):
         return pl.DataFrame(found)

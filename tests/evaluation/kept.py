@@ -1,8 +1,9 @@
 """Facts as plain data and back: what a case in `tests/corpus/` is written in."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from typing import Any
+
+from msgspec.structs import asdict
 
 from policy_engine.evaluation.facts import (
     MISSING,
@@ -35,21 +36,21 @@ Plain = dict[str, Any]
 def to_plain(policy: CheckedPolicy, facts: Facts) -> Plain:
     """The fields of a record as what JSON knows. A fact that was not given has no entry, an unknown one is null."""
     found: Plain = {}
-    for field in fields(facts):
-        value = getattr(facts, field.name)
-        if field.name == "given":
+    for field in facts.__struct_fields__:
+        value = getattr(facts, field)
+        if field == "given":
             value = {name: getattr(value, name) for name in policy.facts if getattr(value, name) is not MISSING}
-        elif field.name == "meters":
+        elif field == "meters":
             value = {str(meter): _pair(reading) for meter, reading in value.items()}
-        elif field.name == "escrow":
+        elif field == "escrow":
             value = _pair(value)
-        elif field.name == "grants":
+        elif field == "grants":
             value = None if value is None else [asdict(grant) for grant in value]
-        elif field.name == "visited":
+        elif field == "visited":
             value = list(value)
-        elif field.name == "retries":
+        elif field == "retries":
             value = dict(value)
-        found[field.name] = value
+        found[field] = value
     return found
 
 

@@ -5,12 +5,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from policy_engine.evaluation.decision import AttemptDecision, Decision
 from policy_engine.evaluation.facts import (

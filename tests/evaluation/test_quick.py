@@ -263,14 +263,27 @@ def test_counters_by_meter() -> None:
     assert kept  # the caller's own mapping is not the record's
 
 
+def test_a_decision_leaves_the_mapping_as_it_is() -> None:
+    loaded = policy(file="ceiling $9 per day")
+    day = loaded.boundary.meters["spent per day"]
+    data = entries(loaded) | {"meters": {day: Reading(5, 2)}, "spent": 1, "reserved": 1}
+    before = data | {"meters": dict(data["meters"])}
+    loaded.attempt(data)
+    assert data == before
+
+
 def test_names_that_are_members_of_an_enum() -> None:
     class Entry(str, Enum):  # noqa: UP042 - one whose `str` is not its value
         CUSTOMER = "customer"
         OUTCOME = "outcome"
 
     loaded = policy()
-    assert agree(loaded.boundary, Point.ADMIT, {Entry.CUSTOMER: "acme", Entry.OUTCOME: "draft"})
+    assert not agree(loaded.boundary, Point.ADMIT, {Entry.CUSTOMER: "acme", Entry.OUTCOME: "draft"})
     assert not agree(loaded.boundary, Point.ADMIT, {"customer": Entry.CUSTOMER, "outcome": "draft"})
+    draft = Enum("draft", {"DRAFT": "draft"}, type=str)
+    agree(loaded.boundary, Point.ADMIT, {"customer": "acme", "outcome": draft.DRAFT})
+    boundary = load(EVERY_TYPE).boundary
+    assert not agree(boundary, Point.ADMIT, {"customer": "acme", "outcome": "o", "who": Entry.CUSTOMER})
 
 
 def test_an_admission_takes_no_price() -> None:

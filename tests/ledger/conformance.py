@@ -6,10 +6,11 @@ A store is run through it by a subclass that makes one:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.language.checked import FILE_LEVEL, BlockId, Meter, Scope
