@@ -19,6 +19,8 @@ CLEAN, FINDINGS, UNREADABLE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "check": "Find every mistake in a policy.",
     "fmt": "Rewrite policy files in canonical form.",
+    "lint": "Find what loads and still loses money.",
+    "test": "Run the tests of a policy.",
     "eval": "Ask a policy for decisions, with facts in JSON.",
     "replay": "Run recorded work through a policy.",
     "completion": "Print the completion script of a shell.",
@@ -91,12 +93,14 @@ def app() -> None:
     \b
       policy check support.policy       every mistake, with its place and what to do
       policy fmt support.policy         canonical form
+      policy lint support.policy        what loads and still loses money
+      policy test                       the tests that lie beside policies
       policy eval admit --policy support.policy --facts ticket.json
       policy replay trace.csv --policy support.policy
 
     \b
     Exit codes:
       0  clean
-      1  findings (check, fmt --check, fmt --diff) or refusals (eval)
+      1  findings (check, lint, fmt --check, fmt --diff) or refusals (eval)
       2  wrong usage, or input that cannot be read
     """  # noqa: D301 - click's mark for lines to be kept

@@ -1,11 +1,9 @@
 """`policy fmt`: policy files in canonical form. A file is replaced whole or not at all."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +12,7 @@ from policy_engine.cli.app import CLEAN, FINDINGS, UNREADABLE
 from policy_engine.cli.options import PolicyPath, screen_options
 from policy_engine.cli.problems import Problem, refusal
 from policy_engine.cli.render import Screen, show_diagnostics
+from policy_engine.cli.rewriting import replace_file, show_diff, unified
 
 if TYPE_CHECKING:
     from policy_engine.language.diagnostics import Diagnostic
@@ -120,22 +119,10 @@ def _format(data: bytes | OSError, name: str, path: Path | None) -> Formatted:
 
 
 def _write(file: Formatted) -> None:
-    """Replace a changed file at once, keeping its mode; a link stays a link."""
     if not file.changed or file.text is None or file.path is None:
         return
-    target = file.path.resolve()
     try:
-        if not os.access(target, os.W_OK):
-            raise PermissionError("the file is read-only")  # replacing it would not ask
-        with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as fresh:
-            try:
-                fresh.write(file.text.encode())
-                fresh.close()
-                Path(fresh.name).chmod(target.stat().st_mode & 0o7777)
-                Path(fresh.name).replace(target)
-            except BaseException:
-                Path(fresh.name).unlink(missing_ok=True)
-                raise
+        replace_file(file.path, file.text)
     except OSError as error:
         file.unreadable = refusal(error)
 
@@ -155,7 +142,7 @@ def _show(screen: Screen, files: Sequence[Formatted], *, dry: bool, diff: bool) 
         return
     for file in files:
         if file.state == "changed" and diff:
-            _show_diff(screen, file)
+            show_diff(screen, _diff(file))
         elif file.state == "changed":
             screen.say("would reformat " if dry else "reformatted ", (file.name, "place"))
     states = [file.state for file in files]
@@ -168,31 +155,8 @@ def _show(screen: Screen, files: Sequence[Formatted], *, dry: bool, diff: bool) 
     (screen.note if diff else screen.say)(", ".join(said))
 
 
-def _show_diff(screen: Screen, file: Formatted) -> None:
-    roles = {"+": "added", "-": "removed", "@": "gutter"}
-    for line in _diff(file).removesuffix("\n").split("\n"):
-        screen.say((line, "title" if line.startswith(("---", "+++")) else roles.get(line[:1], "")))
-
-
 def _diff(file: Formatted) -> str:
-    from difflib import unified_diff
-
-    before, after = (_lines(text) for text in (file.before.replace("\r\n", "\n"), file.text or ""))
-    found = list(unified_diff(before, after, file.name, file.name + " (formatted)"))
-    if not found:
-        found = [
-            f"--- {file.name}\n",
-            f"+++ {file.name} (formatted)\n",
-            "only line ends or the byte order mark differ\n",
-        ]
-    return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in found)
-
-
-def _lines(text: str) -> list[str]:
-    """Lines with their break; `splitlines` would also break at signs that a comment may hold."""
-    lines = [line + "\n" for line in text.split("\n")]
-    lines[-1] = lines[-1].removesuffix("\n")
-    return lines if lines[-1] else lines[:-1]
+    return unified(file.name, file.before, file.text or "", "formatted")
 
 
 def _json(files: Sequence[Formatted], *, diff: bool) -> dict[str, object]:

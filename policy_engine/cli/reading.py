@@ -27,6 +27,11 @@ class PolicySet:
 
 def read_set(paths: Sequence[str]) -> PolicySet:
     """The policy set of all paths. Raises `Problem` for what cannot be opened."""
+    return set_of(*read_sources(paths))
+
+
+def read_sources(paths: Sequence[str]) -> tuple[list[Source], list[Diagnostic]]:
+    """The sources of all paths, and what is said of those that are no text. Raises `Problem` as `read_set` does."""
     try:
         sources, unread = read_files(policy_files(path for path in paths if path != STDIN))
     except OSError as error:
@@ -35,6 +40,11 @@ def read_set(paths: Sequence[str]) -> PolicySet:
         source, mistakes = encoding.decode(sys.stdin.buffer.read(), "<stdin>")
         sources.append(source)
         unread += mistakes
+    return sources, unread
+
+
+def set_of(sources: Sequence[Source], unread: Sequence[Diagnostic]) -> PolicySet:
+    """What these sources say together."""
     if unread:  # what a missing file declares would be missed everywhere: only the syntax of the others is looked at
         whole = [source for source in sources if all(item.span.source is not source for item in unread)]
         found = [item for source in whole for item in parser.parse(source)[1]]

@@ -7,7 +7,7 @@ colours; anywhere else only the text is written.
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -150,9 +150,19 @@ _FORMS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
 def show_diagnostics(say: Callable[..., None], diagnostics: "tuple[Diagnostic, ...]") -> None:
     """Every diagnostic in its plain form, coloured, and an empty line after each."""
     for diagnostic in diagnostics:
-        for line in str(diagnostic).split("\n"):
-            say(*_parts(line, str(diagnostic.severity)))
+        show_diagnostic(say, diagnostic)
         say()
+
+
+def show_diagnostic(say: Callable[..., None], diagnostic: "Diagnostic") -> None:
+    """One diagnostic in its plain form, coloured."""
+    show_lines(say, str(diagnostic).split("\n"), str(diagnostic.severity))
+
+
+def show_lines(say: Callable[..., None], lines: Iterable[str], severity: str) -> None:
+    """Lines in the plain form of diagnostics, coloured; what is underlined has the colour of `severity`."""
+    for line in lines:
+        say(*_parts(line, severity))
 
 
 def _parts(line: str, severity: str) -> list[Part]:

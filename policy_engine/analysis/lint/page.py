@@ -84,7 +84,8 @@ def _dedented(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    return cleandoc(text).strip()
+    prose = cleandoc(text).strip()
+    return prose[:1].upper() + prose[1:]
 
 
 def _set(text: str) -> str:

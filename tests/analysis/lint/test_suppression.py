@@ -2,8 +2,9 @@
 
 import pytest
 
+from policy_engine.analysis.lint.choice import Choice
 from policy_engine.analysis.lint.rule import Finding
-from policy_engine.analysis.lint.runner import Choice, lint, subject_of
+from policy_engine.analysis.lint.runner import lint, subject_of
 from policy_engine.language.source import Source
 
 HEAD = """currency USD
@@ -19,7 +20,9 @@ def found(text: str, choice: Choice = ONLY_CORE) -> tuple[Finding, ...]:
 
 def said(text: str, choice: Choice = ONLY_CORE) -> list[str]:
     """Codes in order, those allowed in brackets."""
-    return [f"[{item.rule.code}]" if item.allowed_because else item.rule.code for item in found(text, choice)]
+    return [
+        f"[{item.diagnostic.code}]" if item.allowed_because else item.diagnostic.code for item in found(text, choice)
+    ]
 
 
 def workflow(*, above: str = "", head: str = "", outside: str = "", inside: str = "") -> str:

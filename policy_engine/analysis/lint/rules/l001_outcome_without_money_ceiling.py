@@ -56,12 +56,17 @@ def check(subject: Subject) -> Iterator[Found]:
     for outcome in subject.checked.outcomes.values():
         case = _unbounded(subject, outcome.name)
         if case is not None:
-            whom = f"customers of plan `{case.plan}`" if case.plan is not None else "customers without a plan"
             yield Found(
                 span=subject.name_span("outcome", outcome.name),
-                message=f"nothing bounds the cost of one `{outcome.name}` in lane `{case.lane}` for {whom}",
+                message=f"nothing bounds the cost of one `{outcome.name}` in lane `{case.lane}`{_whom(subject, case)}",
                 hint="add a ceiling per outcome, such as `ceiling 40% of price per outcome`",
             )
+
+
+def _whom(subject: Subject, case: Case) -> str:
+    if not subject.checked.plans:
+        return ""
+    return f" for customers of plan `{case.plan}`" if case.plan is not None else " for customers without a plan"
 
 
 def _unbounded(subject: Subject, outcome: str) -> Case | None:
