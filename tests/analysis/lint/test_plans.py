@@ -63,7 +63,9 @@ def test_what_is_called_past_its_window_cannot_be_used() -> None:
     engine = Engine(load(text), clock=PinnedClock(0))
     for _ in range(10):
         run = engine.execution("reply", customer="acme", plan="team")
-        run.step("draft").attempt(input_tokens=1, max_output_tokens=1).succeed(input_tokens=1, output_tokens=1)
+        attempt = run.step("draft").attempt(input_tokens=1, max_output_tokens=1)
+        assert attempt is not None
+        attempt.succeed(input_tokens=1, output_tokens=1)
         run.deliver()
     with pytest.raises(Denied):
         engine.execution("reply", customer="acme", plan="team")

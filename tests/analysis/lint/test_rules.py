@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from policy_engine.analysis.lint.choice import Choice
 from policy_engine.analysis.lint.discovery import every_rule
 from policy_engine.analysis.lint.page import Page, page_of, sources_of
 from policy_engine.analysis.lint.rule import TOPICS, LintRule
-from policy_engine.analysis.lint.runner import Choice, lint, subject_of
+from policy_engine.analysis.lint.runner import lint, subject_of
 from policy_engine.language.diagnostics import render
 from policy_engine.language.source import Source
 
