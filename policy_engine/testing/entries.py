@@ -143,7 +143,7 @@ def _with_grants(values: dict[str, Any], policy: CheckedPolicy, outcome: Any, pl
         return values
     terms = policy.plans[plan]
     lot = {
-        "id": ALLOWANCE,
+        "id": f"{plan}/{values.get('customer')}/{outcome}",  # as the runtime names it, but for the period
         "left": terms.includes[outcome] if left is None else left,
         "price": _plain(included_price_nanos(policy, terms, outcome)),
     }

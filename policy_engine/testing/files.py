@@ -88,7 +88,7 @@ def read(path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSE
     if not cases and not found:
         found.append(mistakes.no_cases(start))
     found += _same_names(cases)
-    if policy is not None and not found:
+    if policy is not None:
         found += checking.check(cases, policy)
     file.diagnostics = in_order(found)
     if policy is not None and not any(item.severity is Severity.ERROR for item in found):
