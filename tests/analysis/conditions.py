@@ -35,8 +35,8 @@ plan base {{ fee $100 per month includes 100 draft overage $2 per draft }}
 plan pro {{ fee $500 per month includes 500 draft, 100 note }}
 {rules}
 workflow support {{
-  outcome draft {{ price $2 lanes premium, standard }}
-  outcome reply {{ price $1 lanes standard }}
+  outcome draft {{ price $2 lanes premium, standard ceiling 25% of price per outcome when lane is standard as share }}
+  outcome reply {{ price $1 lanes standard ceiling $0.30 per outcome }}
 }}
 workflow desk {{
   outcome note {{ price $1 lanes premium {inside} }}
@@ -53,12 +53,12 @@ def policy_with(rules: str = "", inside: str = "") -> Policy:
 @cache
 def condition(text: str) -> Test:
     """A condition as a fallback, a ceiling or a retry at file level may have it: whichever may read its names."""
-    for rule in ("retry 1 when {}", "ceiling $1 per outcome when {}", "fallback stop when {}"):
+    for rule in ("retry 1 when {}", "ceiling 1 tokens per outcome when {}", "fallback stop when {}"):
         try:
             policy = policy_with(rule.format(text))
         except PolicyError:
             continue
-        (found,) = policy.checked.rules
+        found = next(iter(policy.checked.rules))
         assert found.condition is not None
         return found.condition
     policy_with(rule.format(text))

@@ -67,13 +67,39 @@ ONE_NAME = [
     ("spent per customer per day > $5", True, {"spent per customer per day": 5_010_000_000}),
     ("spent per customer per day > $5", None, {"spent per customer per day": None}),
     ("estimate < $1", None, {"estimate": None}),
-    ("remaining < $0", True, {"remaining": -10_000_000}),
+    ("price > $0", True, {"price": 2 * 10**9}),
 ]
 
 
 @pytest.mark.parametrize(("text", "truth", "expected"), ONE_NAME)
 def test_one_name(text: str, truth: bool | None, expected: dict[str, Any] | str) -> None:
     assert found(text, truth) == expected
+
+
+CEILING = [
+    ("ceiling < $0.30", {}, {"outcome": "draft", "lane": "standard"}),
+    ("ceiling > $0.30", {}, {"outcome": "draft", "lane": "standard"}),
+    ("ceiling > $0.30", {"outcome": "reply"}, "impossible"),
+    ("ceiling >= $0.30", {"outcome": "reply"}, {"ceiling": 300_000_000}),
+    ("ceiling > $0", {"outcome": "note"}, "impossible"),  # it has none
+    ("ceiling > $0", {"lane": "premium"}, "impossible"),
+    ("ceiling > $0.50", {"outcome": "draft", "price": 2 * 10**9}, "impossible"),
+    ("ceiling >= $0.50", {"outcome": "draft", "price": 2 * 10**9}, {"ceiling": 500_000_000}),
+    ("ceiling > $0", {"outcome": "draft", "price": 3}, "impossible"),  # a share of the price is rounded down
+    ("spent > 50% of ceiling", {"outcome": "reply"}, {"ceiling": 300_000_000}),
+    ("remaining > $0.30", {"outcome": "reply"}, "impossible"),
+    ("remaining < $0", {"outcome": "reply"}, {}),  # a larger actual is booked in full
+]
+
+
+@pytest.mark.parametrize(("text", "fixed", "expected"), CEILING)
+def test_the_ceiling_is_what_a_rule_says(text: str, fixed: dict[str, Any], expected: dict[str, Any] | str) -> None:
+    answer = found(text, fixed=fixed)
+    if isinstance(expected, str):
+        assert answer == expected
+    else:
+        assert isinstance(answer, dict)
+        assert {name: answer[name] for name in expected} == expected
 
 
 TOGETHER = [

@@ -8,7 +8,8 @@ what it leaves open is asked of z3, where the extra `prove` is installed.
 from collections.abc import Iterable, Mapping
 
 from policy_engine.analysis.satisfy.answers import Answer, Impossible, Undecided, Value, Want, Witness
-from policy_engine.analysis.satisfy.domains import FALSE, TRUE, UNKNOWN
+from policy_engine.analysis.satisfy.ceiling import goals_of, makers, names_of
+from policy_engine.analysis.satisfy.domains import FALSE, TRUE, UNKNOWN, Domain
 from policy_engine.analysis.satisfy.kleene import truth_of
 from policy_engine.analysis.satisfy.prove import prove
 from policy_engine.analysis.satisfy.rows import Row
@@ -39,6 +40,7 @@ class Satisfier:
     """Answers questions about the conditions of one policy. Worlds are those of `satisfy/world.py`."""
 
     def __init__(self, policy: CheckedPolicy) -> None:
+        self._policy = policy
         self._world = World(policy)
         self._splitter = Splitter(self._world)
 
@@ -77,14 +79,39 @@ class Satisfier:
 
     def _question(self, goals: list[tuple[Test, int]], fixed: Mapping[str, Value], known: bool) -> Question | None:
         """The question with its domains; None where a fixed value is none of its name."""
+        asked: list[Goal] = list(goals)
+        splits: tuple[Split, ...] = ()
         found: dict[str, Read] = {}
-        texts: dict[str, list[str]] = {}
-        for test, _ in goals:
-            for read in reads(test):
-                found.setdefault(read.name, read)
-            for atom in atoms(test):
-                if isinstance(atom, Member) and atom.read.unit is Unit.TEXT:
-                    texts.setdefault(atom.read.name, []).extend(atom.values)
+        tests = [test for test, _ in goals]
+        for test in tests:
+            found.update((read.name, read) for read in reads(test))
+        silent: frozenset[str] = frozenset()
+        if "ceiling" in found or "remaining" in found:
+            rules = makers(self._policy, fixed)
+            if rules is not None:
+                silent = frozenset({"estimate"} - found.keys())  # at a failure, where it is read, there is none
+                found.update((read.name, read) for read in names_of(rules))
+                tests += [rule.condition for rule in rules if rule.condition is not None]
+                more, splits = goals_of(rules)
+                asked += more
+        domains = self._domains(found, _texts(tests), fixed, known=known)
+        if domains is None:
+            return None
+        for name in silent & domains.keys():
+            domains[name] = self._world.domain(found[name], (), known=False).unknown_only()
+        places = {name: frozenset({fixed[name]}) for name in STRUCTURE if name in fixed and name not in found}
+        if places and self._world.place({name: frozenset(values) for name, values in places.items()}) is None:
+            return None
+        order = tuple(self._world.order(found.values())) if len(found) > 1 else ()
+        if "remaining" in found:
+            tied, row = _what_remains(found)
+            splits, order = (*splits, *tied), (*order, *row)
+        return Question(tuple(asked), found, domains, places, splits, order)
+
+    def _domains(
+        self, found: Mapping[str, Read], texts: Mapping[str, list[str]], fixed: Mapping[str, Value], *, known: bool
+    ) -> dict[str, Domain] | None:
+        """The domain of every name; None where a fixed value is none of its name."""
         domains = {}
         for name, read in found.items():
             domain = self._world.domain(read, texts.get(name, ()), known=known)
@@ -94,16 +121,17 @@ class Satisfier:
                     return None
                 domain = pinned
             domains[name] = domain
-        places = {name: frozenset({fixed[name]}) for name in STRUCTURE if name in fixed and name not in found}
-        if places and self._world.place({name: frozenset(values) for name, values in places.items()}) is None:
-            return None
-        order = tuple(self._world.order(found.values())) if len(found) > 1 else ()
-        asked: tuple[Goal, ...] = tuple(goals)
-        splits: tuple[Split, ...] = ()
-        if "remaining" in found and len(found) > 1:
-            splits, row = _what_remains(found)
-            order += row
-        return Question(asked, found, domains, places, splits, order)
+        return domains
+
+
+def _texts(tests: Iterable[Test]) -> dict[str, list[str]]:
+    """The texts that conditions compare each name with."""
+    texts: dict[str, list[str]] = {}
+    for test in tests:
+        for atom in atoms(test):
+            if isinstance(atom, Member) and atom.read.unit is Unit.TEXT:
+                texts.setdefault(atom.read.name, []).extend(atom.values)
+    return texts
 
 
 def _none_found(answer: Answer) -> bool | None:

@@ -67,6 +67,10 @@ class Choices:
         """What is left where the value is known, or is not."""
         return self.among(frozenset(), TRUE | FALSE if known else UNKNOWN)
 
+    def unknown_only(self) -> "Choices":
+        """Nothing known at all."""
+        return Choices(self.every, frozenset(), unknown=True)
+
     def pick(self) -> object:
         """The first value that is left; None where only unknown is."""
         return next((value for value in self.every if value in self.left), None)
@@ -86,7 +90,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Numbers from `low` to `high` but for `holes`; `known` is False where only unknown is left."""
+    """Numbers from `low` to `high` but for `holes`; `known` is False where only unknown is left.
+
+    `likely` are ordinary values, chosen before any other.
+    """
 
     unit: Unit
     low: Fraction | int | None
@@ -96,6 +103,7 @@ class Interval:
     high_open: bool = False
     holes: frozenset[Fraction | int] = frozenset()
     known: bool = True
+    likely: tuple[int, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -120,7 +128,7 @@ class Interval:
         same_ends = low is self.low and high is self.high and (low_open, high_open) == (self.low_open, self.high_open)
         if same_ends and holes is self.holes and not self.unknown:
             return self
-        left = Interval(self.unit, low, high, False, low_open, high_open, holes)
+        left = Interval(self.unit, low, high, False, low_open, high_open, holes, True, self.likely)
         return None if left.is_empty() else left
 
     def is_empty(self) -> bool:
@@ -162,6 +170,10 @@ class Interval:
         """What is left where the value is known, or is not."""
         return self.compared(_ANYTHING, _ANYTHING, TRUE | FALSE if known else UNKNOWN)
 
+    def unknown_only(self) -> "Interval":
+        """Nothing known at all."""
+        return replace(self, known=False, unknown=True)
+
     def pick(self) -> int | Fraction | None:
         """The roundest value that is left; None where only unknown is. Raises `Nothing` and `NoneFits`."""
         if not self.known:
@@ -181,6 +193,7 @@ class Interval:
 
         Raises `NoneFits` where that cannot be said.
         """
+        yield from (value for value in self.likely if self._has(value))
         if self.whole:
             yield from self._whole_candidates()
         else:

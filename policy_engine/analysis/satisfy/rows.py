@@ -177,5 +177,5 @@ def _narrowed(name: str, rows: Sequence[Row], domain: Interval, found: Mapping[s
                 end, strict = (math.floor(end) + 1 if strict else math.ceil(end)), False
             if low is None or end > low or (end == low and strict):
                 low, low_open = end, strict
-    left = Interval(domain.unit, low, high, False, low_open, high_open, domain.holes)
+    left = Interval(domain.unit, low, high, False, low_open, high_open, domain.holes, True, domain.likely)
     return None if left.is_empty() else left

@@ -37,6 +37,9 @@ _PART_OF = {
     "month": {"month"},
 }
 
+_LIKELY = 8
+"""List prices that are tried for `price` before round amounts."""
+
 _OTHERS = ("acme", "other", "another")
 """Texts for "any other than those that are named"."""
 
@@ -52,6 +55,7 @@ class World:
         }
         self._values["plan"] = (*policy.plans, NO_PLAN)
         self._values["error"] = policy.error_classes
+        self._list_prices = tuple(dict.fromkeys(outcome.price_nanos for outcome in policy.outcomes.values()))[:_LIKELY]
         self._domains: dict[tuple[str, bool], Domain] = {}
 
     # ------------------------------------------------------------ one name
@@ -74,7 +78,8 @@ class World:
     def _domain(self, read: Read, unknown: bool) -> Domain:
         if read.unit in NUMERIC:
             low, high = self._range(read)
-            return Interval(read.unit, low, high, unknown)
+            likely = self._list_prices if read.name == "price" and not read.is_fact else ()
+            return Interval(read.unit, low, high, unknown, likely=likely)
         if read.unit is Unit.BOOLEAN:
             values: tuple[object, ...] = (True, False)
         else:
@@ -114,6 +119,16 @@ class World:
             if all(values is None or value in values for value, values in zip(place, allowed, strict=True)):
                 return place
         return None
+
+    def places(self, left: Mapping[str, frozenset[object]], read: Iterable[str]) -> list[dict[str, str]]:
+        """The values that these names of the structure have together, as far as others are among `left`."""
+        names = tuple(read)
+        found: dict[tuple[str, ...], None] = {}
+        for place in self._places:
+            named = dict(zip(STRUCTURE, place, strict=True))
+            if all(named[name] in values for name, values in left.items()):
+                found[tuple(named[name] for name in names)] = None
+        return [dict(zip(names, values, strict=True)) for values in found]
 
     def order(self, reads: Iterable[Read]) -> Iterator[Row]:
         """What is known of the order of these counters, once they are known."""
