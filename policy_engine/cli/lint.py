@@ -203,9 +203,10 @@ def _show(screen: Screen, form: str, report: "Report", outcome: _Outcome) -> Non
 
         screen.json(to_json(report) | {"fixed": len(outcome.made)})
     elif form == "sarif":
+        from policy_engine import __version__
         from policy_engine.analysis.lint.outputs.sarif import to_sarif
 
-        screen.json(to_sarif(report))
+        screen.json(to_sarif(report, __version__))
     elif form == "github":
         from policy_engine.analysis.lint.outputs.github import to_github
 

@@ -6,7 +6,6 @@ from hashlib import sha256
 from pathlib import PurePosixPath, PureWindowsPath
 from urllib.parse import quote
 
-from policy_engine import __version__
 from policy_engine.analysis.lint.page import page_of
 from policy_engine.analysis.lint.report import Report
 from policy_engine.analysis.lint.rule import Edit, Finding, LintRule
@@ -21,15 +20,15 @@ columns are not in it, so a finding keeps it while text above it changes.
 Json = dict[str, object]
 
 
-def to_sarif(report: Report) -> Json:
-    """The log with one run."""
+def to_sarif(report: Report, version: str) -> Json:
+    """The log with one run, by this version of the program."""
     codes = {rule.code: _rule(rule) for rule in report.rules}
     for finding in report.findings:
         codes.setdefault(finding.diagnostic.code, _bare_rule(finding))
     index = {code: number for number, code in enumerate(codes)}
     prints = _fingerprints(report.findings)
     run: Json = {
-        "tool": {"driver": {"name": "policy lint", "version": __version__, "rules": list(codes.values())}},
+        "tool": {"driver": {"name": "policy lint", "version": version, "rules": list(codes.values())}},
         "invocations": [{"executionSuccessful": True}],
         "artifacts": [{"location": _artifact(source)} for source in report.sources],
         "columnKind": "utf16CodeUnits",  # §3.14.17
