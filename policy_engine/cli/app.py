@@ -21,6 +21,7 @@ COMMANDS = {
     "fmt": "Rewrite policy files in canonical form.",
     "lint": "Find what loads and still loses money.",
     "test": "Run the tests of a policy.",
+    "explain": "Say in plain words what a policy does.",
     "eval": "Ask a policy for decisions, with facts in JSON.",
     "replay": "Run recorded work through a policy.",
     "completion": "Print the completion script of a shell.",

@@ -16,18 +16,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def screen_options(command: F) -> F:
     """`--format` and `--color`."""
-    command = click.option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        help="Colour: `auto` on a terminal where NO_COLOR is not set.",
-    )(command)
     return click.option(
         "--format",
         "form",
         type=click.Choice(["text", "json"]),
         default="text",
         help="`text` for people, `json` for programs.",
+    )(color_option(command))
+
+
+def color_option(command: F) -> F:
+    """`--color`."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="Colour: `auto` on a terminal where NO_COLOR is not set.",
     )(command)
 
 
@@ -39,6 +43,11 @@ def policy_options(command: F) -> F:
         default="compiled",
         help="How the policy is evaluated; all engines decide alike.",
     )(command)
+    return policy_option(command)
+
+
+def policy_option(command: F) -> F:
+    """`--policy`."""
     return click.option(
         "--policy",
         "-p",
