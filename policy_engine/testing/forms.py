@@ -88,8 +88,61 @@ class ScenarioForm(Form):
     timeline: Listed
 
 
-WHERE: dict[type[BaseModel], str] = {FileForm: "a test file", DecisionForm: "a decision", ScenarioForm: "a scenario"}
-EXAMPLES = {"case": "case: what it shows", "timeline": "timeline:"}
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UnitError(f"`{value}` is no whole number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class AskForm(Form):
+    """What an attempt is expected to need."""
+
+    input_tokens: Whole = None  # type: ignore[assignment]  # not given
+    max_output_tokens: Whole = None  # type: ignore[assignment]  # not given
+    min_output_tokens: Whole = None  # type: ignore[assignment]  # not given
+    estimate: Any = None
+
+
+class UseForm(Form):
+    """What an attempt did use: its cost, or its tokens, or neither (then what was reserved)."""
+
+    input_tokens: Whole = None  # type: ignore[assignment]  # not given
+    output_tokens: Whole = None  # type: ignore[assignment]  # not given
+    cost: Any = None
+    error: Text = ""
+
+
+class ProgressForm(Form):
+    """How far an attempt has come."""
+
+    output_tokens: Whole
+
+
+class TopUpForm(Form):
+    """A pack that a customer buys."""
+
+    pack: Text
+    customer: Text = ""
+
+
+WHERE: dict[type[BaseModel], str] = {
+    FileForm: "a test file",
+    DecisionForm: "a decision",
+    ScenarioForm: "a scenario",
+    AskForm: "`attempt`",
+    UseForm: "what an attempt used",
+    ProgressForm: "`progress`",
+    TopUpForm: "`top_up`",
+}
+EXAMPLES = {
+    "case": "case: what it shows",
+    "timeline": "timeline:",
+    "output_tokens": "output_tokens: 200",
+    "pack": "pack: NAME",
+}
 
 
 def shape(form: type[F], node: Node, found: list[Diagnostic]) -> F | None:

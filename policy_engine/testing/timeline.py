@@ -3,20 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo
-
-from pydantic import BeforeValidator
 
 from policy_engine.language.diagnostics import Diagnostic
 from policy_engine.language.source import Span
 from policy_engine.language.units import UnitError
 from policy_engine.ledger.windows import micros_of
 from policy_engine.testing import expectation, mistakes
-from policy_engine.testing.aspects import ASPECTS, Aspect, micros, shown
+from policy_engine.testing.aspects import ASPECTS, Aspect, micros
 from policy_engine.testing.entries import Entries, resolve
 from policy_engine.testing.expectation import Expectation
-from policy_engine.testing.forms import EXAMPLES, WHERE, Form, ScenarioForm, Text, shape
+from policy_engine.testing.forms import AskForm, Form, ProgressForm, TopUpForm, UseForm, shape
 from policy_engine.testing.nodes import Node
 from policy_engine.testing.world import WORLD, Counter, Units
 
@@ -32,56 +30,6 @@ POINT_OF = {"admit": "admit", "attempt": "attempt", "progress": "progress", "fai
 """The decision point at which an event asks the policy."""
 
 AGAIN = "again"
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UnitError(f"{shown(value)} is no whole number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-
-
-class AskForm(Form):
-    """What an attempt is expected to need."""
-
-    input_tokens: Whole = None  # type: ignore[assignment]  # not given
-    max_output_tokens: Whole = None  # type: ignore[assignment]  # not given
-    min_output_tokens: Whole = None  # type: ignore[assignment]  # not given
-    estimate: Any = None
-
-
-class UseForm(Form):
-    """What an attempt did use: its cost, or its tokens, or neither (then what was reserved)."""
-
-    input_tokens: Whole = None  # type: ignore[assignment]  # not given
-    output_tokens: Whole = None  # type: ignore[assignment]  # not given
-    cost: Any = None
-    error: Text = ""
-
-
-class ProgressForm(Form):
-    """How far an attempt has come."""
-
-    output_tokens: Whole
-
-
-class TopUpForm(Form):
-    """A pack that a customer buys."""
-
-    pack: Text
-    customer: Text = ""
-
-
-WHERE |= {
-    ScenarioForm: "a scenario",
-    AskForm: "`attempt`",
-    UseForm: "what an attempt used",
-    ProgressForm: "`progress`",
-    TopUpForm: "`top_up`",
-}
-EXAMPLES |= {"output_tokens": "output_tokens: 200", "pack": "pack: NAME"}
 
 
 @dataclass(slots=True)
