@@ -113,7 +113,7 @@ def _artifact(source: Source) -> Json:
 
 def uri(name: str) -> str:
     """A file's name as a URI reference (§3.4.3): relative to where the run began, unless it is absolute."""
-    if PureWindowsPath(name).drive:
+    if PureWindowsPath(name).is_absolute():
         return "file:///" + quote(PureWindowsPath(name).as_posix(), safe="/:")
     if PurePosixPath(name).is_absolute():
         return "file://" + quote(name)
