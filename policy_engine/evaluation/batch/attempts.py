@@ -39,17 +39,7 @@ def attempt(policy: CheckedPolicy, columns: Columns, together: Together, *, shri
     work.look(asked)
     silent = asked.nanos.expr.is_null() if asked.nanos.nullable else None
     known = None if silent is None else ~silent
-    shrinks = columns.is_given("min_output_tokens")
-    final, wanted = asked, None
-    if shrinks:
-        # What does not fit is asked again with the least that the caller would take.
-        crossing = any_of(work.crossed(ceiling, asked) for ceiling in work.enforced)
-        wanted = sheet.keep(everywhere(both(crossing, least.expr.is_not_null(), known)), work.third)
-        smaller = pl.when(wanted).then(least.expr).otherwise(cap.expr)
-        less = Value(smaller, cap.nullable)
-        final = work.kept(work.amounts(sent, less, stated, states_first=True), sheet.stage())
-        work.third, work.fourth, work.fifth = sheet.stage(), sheet.stage(), sheet.stage()
-    crossings = [sheet.keep(work.crossed(ceiling, final), work.third) for ceiling in work.enforced]
+    crossings = [sheet.keep(work.crossed(ceiling, asked), work.third) for ceiling in work.enforced]
     over = sheet.keep(any_of(crossings), work.fourth)
     go = sheet.keep(everywhere(both(~over, known)), work.fifth)
     deadline = _deadline(work, go, crossings, known)
@@ -59,17 +49,19 @@ def attempt(policy: CheckedPolicy, columns: Columns, together: Together, *, shri
         reason = pl.when(silent).then(unknown_estimate).when(over).then(refuse)
         sheet.unknown["estimate"] = [*sheet.unknown.get("estimate", ()), silent]
     work.unknown_meters(work.enforced, known)
-    work.alerts(final, go)
-    work.shadows(final)
+    work.alerts(asked, go)
+    work.shadows(asked)
     sheet.answers = {
         "effect": (~go).cast(pl.UInt8),
         "reason": reason,
-        "reserved_nanos": pl.when(go).then(final.nanos.expr),
-        "reserved_tokens": pl.when(go).then(final.tokens.expr),
+        "reserved_nanos": pl.when(go).then(asked.nanos.expr),
+        "reserved_tokens": pl.when(go).then(asked.tokens.expr),
         "output_cap": pl.when(go).then(cap.expr),
         "deadline_micros": deadline,
-        "tight": pl.lit(value=False) if wanted is None else wanted & go,
     }
+    if columns.is_given("min_output_tokens"):
+        # What does not fit is asked again with the least that the caller would take.
+        sheet.answers["tight"] = everywhere(both(over, least.expr.is_not_null(), known))
     return sheet
 
 
