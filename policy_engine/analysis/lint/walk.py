@@ -95,12 +95,12 @@ def _moved_to(subject: "Subject", case: Case, error: str, path: tuple[str, ...],
 def classes_apart(subject: "Subject", case: Case) -> tuple[str, ...]:
     """The classes that are retried somewhere in a case: of those that all its rules treat alike, only the first."""
     worst = subject.worst
-    retries = {rule: None for route in worst.reached(case) for rule in worst.retry_rules(case, route)}
-    rules = (*retries, *worst.fallbacks(case))
+    retries = list(dict.fromkeys(rule for route in worst.reached(case) for rule in worst.retry_rules(case, route)))
+    classes = [rule.classes for rule in retries] + [rule.classes for rule in worst.fallbacks(case)]
     found: dict[frozenset[int], str] = {}
     for error in subject.checked.error_classes:
         if any(error in rule.classes for rule in retries):
-            treated = frozenset(number for number, rule in enumerate(rules) if error in rule.classes)
+            treated = frozenset(number for number, names in enumerate(classes) if error in names)
             found.setdefault(treated, error)
     return tuple(found.values())
 
