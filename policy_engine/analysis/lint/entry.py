@@ -77,7 +77,7 @@ def entry(subject: "Subject") -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Shut:
-    """A place that nobody can enter. `blocks` are those around it, innermost first; `outcome` is set for a lane of one."""
+    """What nobody can enter. `blocks` are those around it, innermost first; `outcome` is set for a lane of one."""
 
     door: Door
     blocks: tuple[BlockId, ...]
