@@ -101,7 +101,8 @@ def _numbers(ruling: Ruling, currency: str) -> str:
     if ruling.unit is None:
         return ""
     numbers = [("limit", ruling.limit), ("used", ruling.used), ("asked", ruling.asked)]
-    shown = [(name, value) for name, value in numbers if value is not None or name == "used"]
+    # A time ceiling asks for nothing; what is unknown elsewhere is often why.
+    shown = [(name, value) for name, value in numbers if value is not None or ruling.unit != "time" or name == "used"]
     return ", ".join(f"{name} {amount(value, ruling.unit, currency)}" for name, value in shown)
 
 
@@ -128,7 +129,7 @@ def _flips(failure: Failure, policy: Policy) -> Iterator[str]:
         got = aspect.got(aspect.take(flip.decision), flip.decision.currency) if aspect is not None else ""
         if got == failure.expected:
             wanted.append(f"  it would be `{failure.expected}` with {changed}")
-        else:
+        elif got != failure.got:
             others.append(f"  it would be `{flip.decision.effect}`{_where(flip.decision)} with {changed}")
     yield from (wanted or (others if failure.key in _ANSWERS else []))[:FLIPS]
 

@@ -121,7 +121,8 @@ class Play:
             return Moment(told, told.decision, self._listening.heard.get("settle"))
         attempt = told.attempt
         if attempt is None:
-            raise OutOfOrder(f"no attempt is running; the last decision was: {told.decision}")
+            refused = told.decision.point == "attempt" and not told.decision.permits
+            raise OutOfOrder("the attempt was refused" if refused else "no attempt is running")
         if kind == "progress":
             told.decision = attempt.progress(event.values["output_tokens"])
             return Moment(told, told.decision, self._listening.heard["progress"])
@@ -161,7 +162,7 @@ class Play:
         said = len(told.step.decisions)
         told.attempt = _in_order(told.step.ask, **told.asked)
         decision, *then = told.step.decisions[said:]
-        told.decision = then[0] if then else decision
+        told.decision = decision
         return Moment(told, decision, self._listening.heard["attempt"], then[0] if then else None)
 
     def _end(self, event: Event, told: Told, attempt: Attempt) -> Moment:
@@ -199,7 +200,7 @@ class Play:
 
 def _admitted(told: Told) -> Execution:
     if told.execution is None:
-        raise OutOfOrder(f"it was not admitted: {told.decision}")
+        raise OutOfOrder("it was not admitted")
     return told.execution
 
 
