@@ -3,7 +3,7 @@
 import pytest
 
 from policy_engine import policy as policies
-from policy_engine.evaluation import compiler
+from policy_engine.evaluation.compiler import cache
 from policy_engine.evaluation.reference import ReferenceEvaluator
 
 
@@ -14,5 +14,5 @@ def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if name == "reference":
         monkeypatch.setitem(policies.ENGINES, policies.DEFAULT_ENGINE, ReferenceEvaluator)
     else:
-        monkeypatch.setattr(compiler, "ASKED_AGAIN", 1)
+        monkeypatch.setattr(cache, "ASKED_AGAIN", 1)
     return name

@@ -21,8 +21,7 @@ from random import SystemRandom
 from typing import Any
 from unittest.mock import patch
 
-from policy_engine.evaluation import compiler
-from policy_engine.evaluation.compiler import CompiledEvaluator, attempts, index
+from policy_engine.evaluation.compiler import CompiledEvaluator, attempts, cache, index
 from policy_engine.evaluation.decision import Decision, Digests
 from policy_engine.evaluation.evaluator import Bound, Evaluator
 from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FactError, Facts, FailureFacts, ProgressFacts
@@ -56,13 +55,16 @@ DEFAULT_SEED = 20_240_229
 
 @dataclass(frozen=True)
 class Variant:
-    """How the compiled evaluator is set up: whether small blocks are indexed too, and how many functions it keeps."""
+    """How the compiled evaluator is set up: whether small blocks are indexed too, how many functions and shapes it
+    keeps.
+    """
 
     narrow: bool = False
     cache_size: int = 4096
+    shapes: int = 256
 
 
-VARIANTS = (Variant(), Variant(narrow=True), Variant(narrow=True, cache_size=2))
+VARIANTS = (Variant(), Variant(narrow=True, shapes=1), Variant(narrow=True, cache_size=2))
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,8 @@ def compiling(variant: Variant) -> Iterator[None]:
     """Functions are made at the first request, and blocks of any size are indexed if so wanted."""
     small = 0 if variant.narrow else index.SMALL
     with (
-        patch.object(compiler, "ASKED_AGAIN", 1),
-        patch.object(compiler, "ASKED_OFTEN", 2),
+        patch.object(cache, "ASKED_AGAIN", 1),
+        patch.object(cache, "ASKED_OFTEN", 2),
         patch.object(index, "SMALL", small),
     ):
         yield
@@ -167,7 +169,9 @@ class Pair:
     def __init__(self, checked: CheckedPolicy, variant: Variant) -> None:
         self.checked = checked
         self.reference = ReferenceEvaluator(checked, DIGESTS)
-        self.compiled = CompiledEvaluator(checked, DIGESTS, Counting, cache_size=variant.cache_size)
+        self.compiled = CompiledEvaluator(
+            checked, DIGESTS, Counting, cache_size=variant.cache_size, shapes=variant.shapes
+        )
 
     def expected(self, way: str, facts: Facts) -> Answer:
         try:

@@ -188,7 +188,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the latest deadline wins",
-        "attempts.py",
+        "refusals.py",
         "if deadline is None or left < deadline:",
         "if deadline is None or left > deadline:",
     ),
@@ -203,6 +203,36 @@ MUTATIONS = (
         "index.py",
         "isinstance(rule, ForbidRule) and rule.shadow",
         "isinstance(rule, LimitRule) and rule.shadow",
+    ),
+    Mutation(
+        "functions of one code have one row",
+        "cache.py",
+        "return found is None or found[0] == made.row",
+        "return found is not None or found[0] == made.row",
+    ),
+    Mutation(
+        "two shapes are one where constants differ",
+        "shapes.py",
+        "rest.append((node.value.__class__, node.value))",
+        "rest.append((node.value.__class__, node.value.__class__))",
+    ),
+    Mutation(
+        "what the last name decides is kept for all of them",
+        "shapes.py",
+        "_Slot(value, names[-1] in decisive)",
+        "_Slot(value, names[-1] not in decisive)",
+    ),
+    Mutation(
+        "another shape is taken for the own one",
+        "dispatch.py",
+        'expression("made is not own")',
+        'expression("made is own")',
+    ),
+    Mutation(
+        "a rule's place decides nothing",
+        "shapes.py",
+        "return found | {\"outcome\"} if",
+        "return found & {\"outcome\"} if",
     ),
     Mutation(
         "two outcomes are one",

@@ -8,24 +8,24 @@ from unittest.mock import patch
 
 import pytest
 
-from policy_engine.evaluation import compiler
-from policy_engine.evaluation.compiler import CompiledEvaluator, _Functions
+from policy_engine.evaluation.compiler import CompiledEvaluator, cache
+from policy_engine.evaluation.compiler.cache import Functions
 from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity
 from policy_engine.evaluation.compiler.index import SMALL, BlockIndex, RuleIndex, Who, anchor
 from policy_engine.evaluation.compiler.quoting import (
-    Namespace,
     both,
     branch,
     constant,
     either,
     expression,
-    function,
-    load,
     name,
     row,
     statements,
 )
-from policy_engine.evaluation.facts import AdmitFacts, given_type
+from policy_engine.evaluation.compiler.shapes import Made, Namespace, Shapes, Written
+from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, Reading, given_type
+from policy_engine.evaluation.guard import BoundTo
+from policy_engine.evaluation.meters import every_meter
 from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.evaluation.terms import fold
 from policy_engine.language.checked import AllOf, AnyOf, Inverse, Member, Read, Test, Truth
@@ -77,26 +77,70 @@ def test_statements_and_branches() -> None:
     assert ast.unparse(ast.Module(body[:1], [])) == "if a:\n    return 1\nelse:\n    return 2"
 
 
-def test_a_namespace_writes_words_and_numbers_and_names_everything_else() -> None:
-    namespace = Namespace(slow=print)
-    table = {"a": 1}
-    assert [ast.unparse(namespace.bind(value)) for value in (None, True, 7, "x = 1")] == [
-        "None",
-        "True",
-        "7",
-        "'x = 1'",
-    ]
-    assert [ast.unparse(namespace.bind(value)) for value in (table, (1,), table)] == ["k0", "k1", "k0"]
-    assert namespace.objects == {"slow": print, "k0": table, "k1": (1,)}
+# ---------------------------------------------------------------- shapes
 
 
-def test_a_loaded_function_sees_its_namespace_and_nothing_of_another() -> None:
+def _shapes(*names: str, size: int = 8) -> Shapes:
+    return Shapes("f", names, ["x"], size)
+
+
+def test_what_no_name_decides_is_the_same_everywhere() -> None:
+    shapes = _shapes("plan", "route")
+    table = ("a", 1)
+    found = [Namespace(shapes).bind(value, ()) for value in (None, True, 7, "x = 1", table, ("a", 1), table)]
+    assert [ast.unparse(each) for each in found] == ["None", "True", "7", "'x = 1'", "k0", "k0", "k0"]
+    assert shapes.objects == {"k0": table}
+
+
+def test_one_and_true_are_two_things() -> None:
+    shapes = _shapes("plan", "route")
+    bound = [ast.unparse(Namespace(shapes).bind((value,), ())) for value in (1, True, 1.0, 1)]
+    assert bound == ["k0", "k1", "k2", "k0"]
+
+
+def _written(shapes: Shapes, of_plan: Any, of_route: Any, rare: Any = 0) -> Written:
+    """`x`, a number of the plan and one of the route; where `x` is None, another one of the plan."""
+    namespace = Namespace(shapes)
+    body = statements("if x is None:\n    return R", R=namespace.bind((rare,), ("plan",)))
+    values = [namespace.bind(of_plan, ("plan",)), namespace.bind(of_route, ("route",))]
+    return Written([*body, ast.Return(row([*values, name("x")]))], namespace)
+
+
+def test_two_combinations_of_a_shape_share_their_code_and_answer_with_their_own_numbers() -> None:
+    shapes = _shapes("plan", "route")
+    one, two = (shapes.made(_written(shapes, *values)) for values in ((1, 2, 3), (4, 5, 6)))
+    assert one.call is two.call
+    assert (one.row, one.more, two.row, two.more) == ((1, ((3,),)), (2,), (4, ((6,),)), (5,))
+    assert [made.call(0, made.row, made.more) for made in (one, two)] == [(1, 2, 0), (4, 5, 0)]
+    assert [made.call(None, made.row, made.more) for made in (one, two)] == [(3,), (6,)]
+
+
+def test_a_function_that_is_not_split_has_everything_in_one_row() -> None:
+    shapes = _shapes("plan", "route")
+    made = shapes.made(_written(shapes, 1, 2, 3), split=False)
+    assert (made.row, made.more) == ((), (1, 2, ((3,),)))
+    assert made.call(0, ("of another plan",), made.more) == (1, 2, 0)
+
+
+def test_another_tree_is_another_shape() -> None:
+    shapes = _shapes("plan", "route")
+    bodies = ["return V", "return (V,)", "return V + 1", "return V + 2", "return V + True", "return V + 1.0"]
     made = []
-    for value in ((1,), (2,)):
-        namespace = Namespace()
-        made.append(load(function("f", ["x"], [ast.Return(row([namespace.bind(value), name("x")]))]), namespace, "one"))
-    assert [each(0) for each in made] == [((1,), 0), ((2,), 0)]
-    assert made[0].__code__.co_filename == "<policy: one>"
+    for body in bodies:
+        namespace = Namespace(shapes)
+        made.append(shapes.made(Written(statements(body, V=namespace.bind(9, ("plan",))), namespace)))
+    assert len({each.call for each in made}) == len(bodies)
+    assert [each.call(0, each.row, each.more) for each in made] == [9, (9,), 10, 11, 10, 10.0]
+
+
+def test_shapes_are_kept_within_bounds() -> None:
+    shapes = _shapes("plan", "route", size=1)
+    one, other, again = (
+        shapes.made(Written(statements(body), Namespace(shapes))).call for body in ("return 1", "return 2", "return 1")
+    )
+    assert (one(0, (), ()), other(0, (), ()), again(0, (), ())) == (1, 2, 1)
+    assert one is not again
+    assert one.__code__.co_filename == "<policy: f>"
 
 
 # ---------------------------------------------------------------- fold
@@ -137,7 +181,12 @@ def test_identity_leaves_out_what_is_not_settled() -> None:
 
 def test_a_name_that_a_point_does_not_know_is_not_compiled() -> None:
     reader = Reader(
-        namespace=Namespace(), numbers={}, fields={}, optional=frozenset(), give_up=list, give_up_early=list
+        namespace=Namespace(_shapes("plan")),
+        numbers={},
+        fields={},
+        optional=frozenset(),
+        give_up=list,
+        give_up_early=list,
     )
     with pytest.raises(NotCompiled, match="estimate"):
         reader.value(Read("estimate", Unit.MONEY))
@@ -302,8 +351,8 @@ def _named(count: int) -> tuple[Policy, list[str]]:
 def test_a_function_is_made_when_it_is_asked_for_again(asked_in_vain: list[str]) -> None:
     policy, _ = _named(1)
     evaluator = _compiled(policy, 8)
-    decisions = [evaluator.admit(_admission(policy.checked, "c0")) for _ in range(compiler.ASKED_AGAIN + 3)]
-    assert asked_in_vain == ["c0"] * (compiler.ASKED_AGAIN - 1)
+    decisions = [evaluator.admit(_admission(policy.checked, "c0")) for _ in range(cache.ASKED_AGAIN + 3)]
+    assert asked_in_vain == ["c0"] * (cache.ASKED_AGAIN - 1)
     assert len(set(map(str, decisions))) == 1
 
 
@@ -312,19 +361,19 @@ def test_customers_whom_no_rule_names_share_a_function(asked_in_vain: list[str])
     evaluator = _compiled(policy, 8)
     for number in range(10):
         evaluator.admit(_admission(policy.checked, f"stranger{number}"))
-    assert len(asked_in_vain) == compiler.ASKED_AGAIN - 1
+    assert len(asked_in_vain) == cache.ASKED_AGAIN - 1
 
 
 def test_a_full_cache_makes_room_only_for_what_is_asked_often(asked_in_vain: list[str]) -> None:
     policy, names = _named(3)
     evaluator = _compiled(policy, 2)
     for known in names[:2]:
-        for _ in range(compiler.ASKED_AGAIN):
+        for _ in range(cache.ASKED_AGAIN):
             evaluator.admit(_admission(policy.checked, known))
     asked_in_vain.clear()
-    for _ in range(compiler.ASKED_OFTEN - 1):
+    for _ in range(cache.ASKED_OFTEN - 1):
         evaluator.admit(_admission(policy.checked, "c2"))
-    assert len(asked_in_vain) == compiler.ASKED_OFTEN - 1
+    assert len(asked_in_vain) == cache.ASKED_OFTEN - 1
     assert evaluator.admit(_admission(policy.checked, "c0")).permits
     assert "c0" not in asked_in_vain  # still there
     evaluator.admit(_admission(policy.checked, "c2"))  # now often enough: the oldest goes
@@ -334,24 +383,55 @@ def test_a_full_cache_makes_room_only_for_what_is_asked_often(asked_in_vain: lis
     assert asked_in_vain == ["c0"]
 
 
-def test_the_cache_and_what_decisions_look_up_are_the_same() -> None:
-    functions = _Functions(2)
-    made = {(str(number),): (lambda facts, number=number: number) for number in range(5)}
-    for key, each in made.items():
-        functions[key] = each
-        assert functions.ready == dict(functions.items())
-    assert list(functions.ready) == [("3",), ("4",)]
-    functions["3",] = made["0",]  # the same key again pushes nobody out
-    assert functions.ready == {("3",): made["0",], ("4",): made["4",]}
+def _looked_up(functions: Functions, names: int) -> dict[Any, Any]:
+    """Everything that `ready` leads to, by its names, with its rows."""
+    found: dict[Any, Any] = {(): functions.ready}
+    for number in range(names):
+        found = {(*key, known): below for key, level in found.items() for known, below in level.items()}
+        if number == names - 2:
+            rows = {key: row for key, (row, _) in found.items()}
+            found = {key: level for key, (_, level) in found.items()}
+    return {key: (call, rows[key[:-1]] if names > 1 else (), more) for key, (call, more) in found.items()}
+
+
+@pytest.mark.parametrize("names", [1, 2, 3, 4])
+def test_the_cache_and_what_decisions_look_up_are_the_same(names: int) -> None:
+    functions = Functions(3)
+    keys = [tuple("ab"[number >> place & 1] for place in range(names)) for number in range(2**names)]
+    for key in [*keys, *keys[:1]]:
+        row = (key[:-1],) if names > 1 else ()
+        assert functions.takes(key, Made(print, row, (key,)))
+        functions.keep(key, Made(print, row, (key,)))
+        assert _looked_up(functions, names) == {
+            known: (print, (known[:-1],) * (names > 1), (known,)) for known in functions
+        }
+    assert len(functions) == min(3, len(keys))
+
+
+def test_a_row_is_one_for_all_that_share_the_names_before_the_last() -> None:
+    functions = Functions(4)
+    functions.keep(("a", "x"), Made(print, (1,), ()))
+    assert functions.takes(("a", "y"), Made(print, (1,), ()))
+    assert not functions.takes(("a", "y"), Made(print, (2,), ()))
+    assert functions.takes(("b", "y"), Made(print, (2,), ()))
+
+
+def test_equal_entries_are_one_object() -> None:
+    functions = Functions(4)
+    for key, value in {("a", "x"): 1, ("b", "x"): 1, ("c", "x"): 1.0, ("d", "x"): True}.items():
+        functions.keep(key, Made(print, (), (value,)))
+    one, same, decimal, truth = functions.values()
+    assert one is same
+    assert [(type(more[0]), more[0]) for _, more in (one, decimal, truth)] == [(int, 1), (float, 1.0), (bool, True)]
 
 
 def test_requests_for_what_is_not_there_are_counted_within_bounds() -> None:
-    functions = _Functions(1)
-    functions["kept",] = print
+    functions = Functions(1)
+    functions.keep(("kept",), Made(print, (), ()))
     for number in range(100):
         assert not functions.is_worth_making((str(number),))
         assert len(functions._asked) <= 16
-    with patch.object(compiler, "ASKED_OFTEN", 2):
+    with patch.object(cache, "ASKED_OFTEN", 2):
         assert functions.is_worth_making(("99",))  # it was asked for once before
 
 
@@ -361,7 +441,7 @@ def test_what_is_not_compiled_is_kept_as_the_fallback(asked_in_vain: list[str]) 
     for _ in range(5):
         assert evaluator.admit(_admission(policy.checked)).shadow
     assert len(asked_in_vain) == 5
-    assert len(evaluator._admit) == 1
+    assert len(evaluator._admit.functions) == 1
 
 
 def test_eight_threads_share_a_cache_that_is_too_small() -> None:
@@ -378,14 +458,15 @@ def test_eight_threads_share_a_cache_that_is_too_small() -> None:
         except Exception as error:
             wrong.append(repr(error))
 
-    with patch.object(compiler, "ASKED_OFTEN", 2):
+    with patch.object(cache, "ASKED_OFTEN", 2):
         threads = [threading.Thread(target=ask, args=(5 * number,)) for number in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     assert wrong == []
-    assert len(evaluator._admit.ready) == len(evaluator._admit) <= 4
+    kept = evaluator._admit.functions
+    assert len(_looked_up(kept, len(evaluator._admit.shapes.names))) == len(kept) <= 4
 
 
 def test_a_decision_is_looked_up_without_a_lock() -> None:
@@ -394,5 +475,73 @@ def test_a_decision_is_looked_up_without_a_lock() -> None:
     with compiling(VARIANTS[0]):
         evaluator = _compiled(policy, 8)
         first = evaluator.admit(_admission(policy.checked, "c0"))
-        with evaluator._lock:
+        with evaluator._lock, evaluator._admit._lock:
             assert evaluator.admit(_admission(policy.checked, "c0")) == first
+
+
+# ---------------------------------------------------------------- combinations that share code
+
+PLANS = """
+currency USD
+{routes}
+lane all {{ {path} }}
+{plans}
+workflow w {{ outcome o {{ price $2 lanes all }} }}
+"""
+
+
+def _plans(count: int) -> Policy:
+    """So many plans and routes, each with a ceiling of its own."""
+    routes = [f'route r{n} {{ model "a:{n}" cost $0.{n + 1} ceiling $0.{n + 3} per attempt }}' for n in range(count)]
+    plans = [f"plan p{n} {{ ceiling ${n + 1} per customer per day }}" for n in range(count)]
+    path = " -> ".join(f"r{n}" for n in range(count))
+    return load_policy(PLANS.format(routes="\n".join(routes), plans="\n".join(plans), path=path))
+
+
+def _attempts(policy: Policy, used: int) -> list[AttemptFacts]:
+    """An attempt per plan and route."""
+    return [
+        AttemptFacts(
+            customer="acme",
+            outcome="o",
+            plan=plan,
+            given=given_type(())(),
+            meters={meter: Reading(used) for meter in every_meter(policy.checked)},
+            lane="all",
+            route=route,
+            step="draft",
+            price_nanos=2 * 10**9,
+            input_tokens=10,
+            max_output_tokens=10,
+        )
+        for plan in policy.checked.plans
+        for route in policy.checked.routes
+    ]
+
+
+@pytest.mark.parametrize("shapes", [256, 1])
+@pytest.mark.parametrize("used", [0, 1_500_000_000, 10**10])
+def test_combinations_of_a_shape_share_a_code_object_and_give_their_own_numbers(shapes: int, used: int) -> None:
+    policy = _plans(3)
+    reference = ReferenceEvaluator(policy.checked, DIGESTS)
+    evaluator = CompiledEvaluator(policy.checked, DIGESTS, Counting, shapes=shapes)
+    with compiling(VARIANTS[0]):
+        for facts in _attempts(policy, used) * 2:
+            before = Counting.answered
+            assert evaluator.attempt(facts) == reference.attempt(facts)
+            assert Counting.answered == before
+    functions = evaluator._attempt.functions
+    assert len(functions) == 9
+    assert len({call.__code__ for call, _ in functions.values()}) == 1
+    assert len({id(more) for _, more in functions.values()}) == 3  # a plan's numbers are there once
+
+
+def test_a_guard_of_a_shape_has_the_numbers_of_its_combination() -> None:
+    policy = _plans(2)
+    evaluator = CompiledEvaluator(policy.checked, DIGESTS, Counting)
+    bound = [
+        evaluator.guard(BoundTo(**{known: getattr(facts, known) for known in BoundTo.__slots__}))
+        for facts in _attempts(policy, 0)
+    ]
+    codes = {guard.attempt.__code__ for guard in bound}  # type: ignore[attr-defined]  # functions
+    assert len(codes) == 1

@@ -1,12 +1,12 @@
-"""The same meaning as the reference, specialised: one generated function per combination of names.
+"""The same meaning as the reference, specialised: generated functions, found by the names that a decision is about.
 
 What is fixed for a decision (outcome, plan, lane, route, the customer where a rule names
 one) chooses the function; rules that cannot apply are not in it, conditions on those names
-are folded away, what is read is read once. Everything that a function leaves out (unknown
-values, a shrinking cap, a denial with all its reasons) it hands to another evaluator,
-made for the rules that can apply.
+are folded away, what is read is read once. Combinations that differ in numbers and rules alone
+share the code (`shapes`). Everything that a function leaves out (unknown values, a denial with
+all its reasons) is answered by another evaluator, made for the rules that can apply.
 
-Functions are kept in a bounded cache. Making one costs as much as some hundred decisions of
+What is made is kept in bounded caches. Making a function costs as much as some hundred decisions of
 the reference, so a combination gets one when it is asked for again, and takes another's
 place only when it is asked for often. Looking one up is a plain dictionary read: no lock
 and no write.
@@ -14,19 +14,20 @@ and no write.
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Any
 
 from cachetools import FIFOCache
 
 from policy_engine.evaluation.compiler import admission, attempts, failures, settlement
+from policy_engine.evaluation.compiler.cache import Functions, Key
 from policy_engine.evaluation.compiler.conditions import NotCompiled
 from policy_engine.evaluation.compiler.dispatch import (
-    asking,
+    Asking,
     names_of_admission,
     names_of_attempts,
     names_of_failures,
 )
 from policy_engine.evaluation.compiler.index import RuleIndex, Who
+from policy_engine.evaluation.compiler.shapes import Made, Shapes, Written
 from policy_engine.evaluation.decision import (
     AdmitDecision,
     AttemptDecision,
@@ -40,51 +41,22 @@ from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFact
 from policy_engine.evaluation.guard import BoundTo, Guard, plain_guard
 from policy_engine.language.checked import CheckedPolicy
 
-CACHE_SIZE = 4096
-"""Functions kept per policy and decision point; one takes some 10 kB."""
+CACHE_SIZE = 32_768
+"""Combinations kept per policy and decision point; one takes some hundred bytes."""
 
-ASKED_AGAIN = 2
-ASKED_OFTEN = 64
-"""How often a combination is asked for before its function is made: while there is room, and when there is none."""
+SHAPES = 256
+"""Shapes kept per policy and decision point; one takes some 20 kB."""
 
-Function = Callable[[Any], Any]
-Key = Any
-"""The names that make a difference: one of them, or a tuple."""
+NARROWED = 256
+"""Evaluators for what functions leave out, kept per policy."""
 
-
-class _Functions(FIFOCache[Key, Function]):
-    """A bounded cache whose content is also a plain dictionary, `ready`: what decisions look up."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.ready: dict[Key, Function] = {}
-        self._asked: dict[Key, int] = {}
-
-    def is_worth_making(self, key: Key) -> bool:
-        """Count one more request for what is not there; whether there were enough of them."""
-        asked = self._asked.get(key, 0) + 1
-        if asked >= (ASKED_AGAIN if self.currsize < self.maxsize else ASKED_OFTEN):
-            self._asked.pop(key, None)
-            return True
-        if len(self._asked) >= 16 * self.maxsize:
-            self._asked.clear()
-        self._asked[key] = asked
-        return False
-
-    def __setitem__(self, key: Key, value: Function) -> None:
-        super().__setitem__(key, value)
-        self.ready[key] = value
-
-    def popitem(self) -> tuple[Key, Function]:
-        key, value = super().popitem()
-        self.ready.pop(key, None)
-        return key, value
+Narrowed = tuple[CheckedPolicy, Evaluator]
 
 
 class CompiledEvaluator:
     """Implements `Evaluator`. What it leaves out is answered by `fallback`, made for the rules that can apply.
 
-    `cache_size` bounds the functions kept per decision point.
+    `cache_size` bounds the combinations kept per decision point, `shapes` the code kept for them.
     """
 
     def __init__(
@@ -94,39 +66,44 @@ class CompiledEvaluator:
         fallback: Callable[[CheckedPolicy, Digests], Evaluator],
         *,
         cache_size: int = CACHE_SIZE,
+        shapes: int = SHAPES,
     ) -> None:
         self._policy = policy
         self._fallback = fallback
         self._digests = digests
         self._index = RuleIndex(policy)
         self._lock = Lock()
-        self._admit, self._attempt, self._progress, self._failure = (_Functions(cache_size) for _ in range(4))
-        self._bound = _Functions(cache_size)
-        index = self._index
+        self._narrowings: FIFOCache[tuple[Who, tuple[str, ...]], Narrowed] = FIFOCache(min(NARROWED, cache_size))
+        index, sizes = self._index, (cache_size, shapes)
         attempts_by = names_of_attempts(policy, index.customers_of_attempts)
         failures_by = names_of_failures(policy, index.customers_of_failures)
         admission_by = names_of_admission(policy, index.customers_of_admission)
+        of_admission, of_attempts, of_failures = (
+            (customers, sizes, Lock())
+            for customers in (index.customers_of_admission, index.customers_of_attempts, index.customers_of_failures)
+        )
+        self._admit = Asking("admit", admission_by, *of_admission, self._write_admit, self._left_admit)
+        self._attempt = Asking("attempt", attempts_by, *of_attempts, self._write_attempt, self._left_attempt)
+        self._progress = Asking("progress", attempts_by, *of_attempts, self._write_progress, self._left_progress)
+        self._failure = Asking("failure", failures_by, *of_failures, self._write_failure, self._left_failure)
         # Functions and not methods: binding a method costs as much as a rule.
-        self.admit: Callable[[AdmitFacts], AdmitDecision] = asking(
-            "admit", admission_by, self._admit.ready, self._make_admit, index.customers_of_admission
-        )
-        self.attempt: Callable[[AttemptFacts], AttemptDecision] = asking(
-            "attempt", attempts_by, self._attempt.ready, self._make_attempt, index.customers_of_attempts
-        )
-        self.progress: Callable[[ProgressFacts], ProgressDecision] = asking(
-            "progress", attempts_by, self._progress.ready, self._make_progress, index.customers_of_attempts
-        )
-        self.failure: Callable[[FailureFacts], FailureDecision] = asking(
-            "failure", failures_by, self._failure.ready, self._make_failure, index.customers_of_failures
-        )
+        self.admit: Callable[[AdmitFacts], AdmitDecision] = self._admit.ask
+        self.attempt: Callable[[AttemptFacts], AttemptDecision] = self._attempt.ask
+        self.progress: Callable[[ProgressFacts], ProgressDecision] = self._progress.ask
+        self.failure: Callable[[FailureFacts], FailureDecision] = self._failure.ask
         self.settle: Callable[[SettleFacts], SettleDecision] = settlement.settle(policy, digests)
+        self._bound = Functions(cache_size)
+        parameters = ["given", "price", "step", "slow"]
+        self._bound_attempt = Shapes("bind", attempts_by, parameters, shapes)
+        self._bound_progress = Shapes("bind", attempts_by, parameters, shapes)
 
     def guard(self, to: BoundTo) -> Guard:
         """The functions of one route of one execution, with everything that is fixed worked out."""
-        customer = to.customer if to.customer in self._index.customers_of_attempts else None
+        customer = self._named(to.customer, self._index.customers_of_attempts)
         key = (to.outcome, to.plan, to.lane, to.route, customer)
-        bind = self._bound.ready.get(key)
-        if bind is None:
+        try:
+            bind, _ = self._bound.ready[to.outcome][to.plan][to.lane][to.route][1][customer]
+        except KeyError:
             bind = self._make_binding(key, to)
         guard: Guard = bind(to)
         return guard
@@ -148,7 +125,70 @@ class CompiledEvaluator:
         who = self._who(facts.outcome, facts.plan, facts.customer, facts.lane)
         return self._narrowed(who, (facts.lane,))[1].handoff_bounds(facts, route)
 
-    # ------------------------------------------------------------ making functions
+    # ------------------------------------------------------------ writing functions
+
+    def _write_admit(self, facts: AdmitFacts, shapes: Shapes) -> Written:
+        who, lanes = self._admitted(facts)
+        if not set(lanes) <= set(self._policy.outcomes[facts.outcome].lanes):
+            raise NotCompiled("lane_not_listed")
+        return admission.admit(self._narrowed(who, lanes)[0], self._digests, who, lanes, shapes)
+
+    def _write_attempt(self, facts: AttemptFacts, shapes: Shapes) -> Written:
+        who = self._running(facts)
+        narrowed = self._narrowed(who, (facts.lane,))[0]
+        if narrowed.routes[facts.route].kind == "handoff":
+            raise NotCompiled("handoff")
+        return attempts.attempt(narrowed, self._digests, who, shapes)
+
+    def _write_progress(self, facts: ProgressFacts, shapes: Shapes) -> Written:
+        who = self._running(facts)
+        return attempts.progress(self._narrowed(who, (facts.lane,))[0], self._digests, who, shapes)
+
+    def _write_failure(self, facts: FailureFacts, shapes: Shapes) -> Written:
+        who = self._failing(facts)
+        return failures.failure(self._narrowed(who, (facts.lane,))[0], self._digests, who, facts.error, shapes)
+
+    def _make_binding(self, key: Key, to: BoundTo) -> Callable[[BoundTo], Guard]:
+        customer = self._named(to.customer, self._index.customers_of_attempts)
+        who = self._who(to.outcome, to.plan, customer, to.lane, to.route)
+        narrowed, fallback = self._narrowed(who, (to.lane,))
+        if narrowed.routes[to.route].kind == "handoff":
+            return lambda to: plain_guard(fallback, to)
+        with self._lock:
+            on_attempt, on_progress = (
+                shapes.made(write(narrowed, self._digests, who, shapes, bound=True))
+                for write, shapes in (
+                    (attempts.attempt, self._bound_attempt),
+                    (attempts.progress, self._bound_progress),
+                )
+            )
+            of_attempt, of_progress = self._bound_attempt.rows(on_attempt), self._bound_progress.rows(on_progress)
+
+            def bind(to: BoundTo) -> Guard:
+                # A fact that is not known leaves the whole guard to the fallback: the functions answer what is known.
+                plain = plain_guard(self, to)
+                attempt = on_attempt.call(to.given, to.price_nanos, to.step, plain.attempt, *of_attempt)
+                progress = on_progress.call(to.given, to.price_nanos, to.step, plain.progress, *of_progress)
+                return Guard(attempt or plain.attempt, progress or plain.progress)
+
+            self._bound.keep(key, Made(bind, (), ()))
+        return bind
+
+    # ------------------------------------------------------------ what functions leave out
+
+    def _left_admit(self, facts: AdmitFacts) -> AdmitDecision:
+        return self._narrowed(*self._admitted(facts))[1].admit(facts)
+
+    def _left_attempt(self, facts: AttemptFacts) -> AttemptDecision:
+        return self._narrowed(self._running(facts), (facts.lane,))[1].attempt(facts)
+
+    def _left_progress(self, facts: ProgressFacts) -> ProgressDecision:
+        return self._narrowed(self._running(facts), (facts.lane,))[1].progress(facts)
+
+    def _left_failure(self, facts: FailureFacts) -> FailureDecision:
+        return self._narrowed(self._failing(facts), (facts.lane,))[1].failure(facts)
+
+    # ------------------------------------------------------------ who it is about
 
     def _who(
         self, outcome: str, plan: str | None, customer: str | None, lane: str | None = None, route: str | None = None
@@ -156,92 +196,29 @@ class CompiledEvaluator:
         workflow = self._policy.outcomes[outcome].workflow
         return Who(customer, plan, outcome, workflow, lane, route)
 
-    def _make_admit(self, key: Key, facts: AdmitFacts) -> Function:
+    def _admitted(self, facts: AdmitFacts) -> tuple[Who, tuple[str, ...]]:
         who = self._who(facts.outcome, facts.plan, self._named(facts.customer, self._index.customers_of_admission))
-        listed = self._policy.outcomes[facts.outcome].lanes
-        lanes = listed if facts.lane is None else (facts.lane,)
-        narrowed, fallback = self._narrowed(who, lanes)
-
-        def make() -> Function:
-            if not set(lanes) <= set(listed):
-                raise NotCompiled("lane_not_listed")
-            return admission.admit(narrowed, self._digests, who, lanes, fallback.admit)
-
-        return self._keep(self._admit, key, make, fallback.admit)
-
-    def _make_attempt(self, key: Key, facts: AttemptFacts) -> Function:
-        who = self._running(facts)
-        narrowed, fallback = self._narrowed(who, (facts.lane,))
-
-        def make() -> Function:
-            if narrowed.routes[facts.route].kind == "handoff":
-                raise NotCompiled("handoff")
-            return attempts.attempt(narrowed, self._digests, who, fallback.attempt)
-
-        return self._keep(self._attempt, key, make, fallback.attempt)
-
-    def _make_progress(self, key: Key, facts: ProgressFacts) -> Function:
-        who = self._running(facts)
-        narrowed, fallback = self._narrowed(who, (facts.lane,))
-        return self._keep(
-            self._progress,
-            key,
-            lambda: attempts.progress(narrowed, self._digests, who, fallback.progress),
-            fallback.progress,
-        )
-
-    def _make_failure(self, key: Key, facts: FailureFacts) -> Function:
-        customer = self._named(facts.customer, self._index.customers_of_failures)
-        who = self._who(facts.outcome, facts.plan, customer, facts.lane, facts.route)
-        narrowed, fallback = self._narrowed(who, (facts.lane,))
-        return self._keep(
-            self._failure,
-            key,
-            lambda: failures.failure(narrowed, self._digests, who, facts.error, fallback.failure),
-            fallback.failure,
-        )
-
-    def _make_binding(self, key: Key, to: BoundTo) -> Function:
-        customer = self._named(to.customer, self._index.customers_of_attempts)
-        who = self._who(to.outcome, to.plan, customer, to.lane, to.route)
-        narrowed, fallback = self._narrowed(who, (to.lane,))
-        if narrowed.routes[to.route].kind == "handoff":
-            return lambda to: plain_guard(fallback, to)
-        bind_attempt = attempts.attempt(narrowed, self._digests, who, fallback.attempt, bound=True)
-        bind_progress = attempts.progress(narrowed, self._digests, who, fallback.progress, bound=True)
-
-        def bind(to: BoundTo) -> Guard:
-            # A fact that is not known leaves the whole guard to the fallback: the functions answer what is known.
-            plain = plain_guard(fallback, to)
-            attempt = bind_attempt(to.given, to.price_nanos, to.step, plain.attempt)
-            progress = bind_progress(to.given, to.price_nanos, to.step, plain.progress)
-            return Guard(attempt or plain.attempt, progress or plain.progress)
-
-        with self._lock:
-            self._bound[key] = bind
-        return bind
+        return who, self._policy.outcomes[facts.outcome].lanes if facts.lane is None else (facts.lane,)
 
     def _running(self, facts: AttemptFacts | ProgressFacts) -> Who:
         customer = self._named(facts.customer, self._index.customers_of_attempts)
+        return self._who(facts.outcome, facts.plan, customer, facts.lane, facts.route)
+
+    def _failing(self, facts: FailureFacts) -> Who:
+        customer = self._named(facts.customer, self._index.customers_of_failures)
         return self._who(facts.outcome, facts.plan, customer, facts.lane, facts.route)
 
     def _named(self, customer: str, named: frozenset[str]) -> str | None:
         """The customer, if some rule names it: all others are alike."""
         return customer if customer in named else None
 
-    def _narrowed(self, who: Who, lanes: tuple[str, ...]) -> tuple[CheckedPolicy, Evaluator]:
-        narrowed = self._index.narrowed(who, lanes)
-        return narrowed, self._fallback(narrowed, self._digests)
-
-    def _keep(self, cache: _Functions, key: Key, make: Callable[[], Function], slow: Function) -> Function:
-        """Make a function and keep it; where there is nothing to compile, the reference is kept in its place."""
+    def _narrowed(self, who: Who, lanes: tuple[str, ...]) -> Narrowed:
+        """The policy as far as it can concern these, and an evaluator of it."""
         with self._lock:
-            if not cache.is_worth_making(key):
-                return slow
-        try:
-            made = make()
-        except NotCompiled:
-            made = slow
-        with self._lock:
-            cache[key] = made
-        return made
+            found = self._narrowings.get((who, lanes))
+        if found is None:
+            narrowed = self._index.narrowed(who, lanes)
+            found = narrowed, self._fallback(narrowed, self._digests)
+            with self._lock:
+                self._narrowings[who, lanes] = found
+        return found

@@ -5,31 +5,28 @@ a denial goes to the reference, which names every rule behind it.
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter, applied
 from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity, take_given
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
-    Namespace,
     both,
     branch,
     constant,
     either,
     expression,
-    function,
-    load,
     name,
     or_slow,
     row,
     statements,
 )
+from policy_engine.evaluation.compiler.shapes import Namespace, Shapes, Written, decided_by
 from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, Head, LaneRefusal, Part, Ruling
-from policy_engine.evaluation.facts import MISSING, Grant
+from policy_engine.evaluation.facts import Grant
 from policy_engine.evaluation.terms import UNITS, burn_down, fold, is_looked_at
-from policy_engine.language.checked import CheckedPolicy, Rule, Rules, reads
+from policy_engine.language.checked import CeilingRule, CheckedPolicy, LimitRule, Rule, Rules, reads
 from policy_engine.language.pricing import overage_meter
 
 SLOW = "return slow(f)"
@@ -52,20 +49,23 @@ class _Says:
     when: ast.expr | None = None
 
 
-def admit(
-    policy: CheckedPolicy, digests: Digests, who: Who, lanes: tuple[str, ...], slow: Callable[..., Any]
-) -> Callable[..., Any]:
+def admit(policy: CheckedPolicy, digests: Digests, who: Who, lanes: tuple[str, ...], shapes: Shapes) -> Written:
     """The admit function of these lanes. Raises `NotCompiled` where every admission is left to the reference."""
-    return _Writer(policy, digests, who, lanes, slow).write()
+    return _Writer(policy, digests, who, lanes, shapes).write()
+
+
+OF_PLAN = ("outcome", "plan")
+OF_LANE = ("outcome", "lane")
+"""What decides the amounts of a plan, and what a lane is called and leads to: all lanes of an outcome are looked at."""
 
 
 class _Writer:
     def __init__(
-        self, policy: CheckedPolicy, digests: Digests, who: Who, lanes: tuple[str, ...], slow: Callable[..., Any]
+        self, policy: CheckedPolicy, digests: Digests, who: Who, lanes: tuple[str, ...], shapes: Shapes
     ) -> None:
         self.policy, self.digests, self.who, self.lanes = policy, digests, who, lanes
         self.around = policy.around(who.outcome, who.plan)
-        self.namespace = Namespace(slow=slow, MISSING=MISSING, drawn=drawn, no_lane=no_lane)
+        self.namespace = Namespace(shapes)
         self.reader = Reader(
             namespace=self.namespace,
             numbers={fact: number for number, fact in enumerate(policy.facts)},
@@ -76,7 +76,8 @@ class _Writer:
         )
         self.ceilings = CeilingWriter(self.reader, self.namespace, name("price"), {}, price_is_fixed=False)
 
-    def write(self) -> Callable[..., Any]:
+    def write(self) -> Written:
+        """The whole function."""
         if any(rule.shadow and is_looked_at(rule) for rules in self._blocks() for rule in rules):
             raise NotCompiled("shadow")
         fixed = identity(self.who)
@@ -87,21 +88,16 @@ class _Writer:
         for lane in self.lanes:
             body += self._lane(lane, [says for says in outer if says.opens])
         self._ask_for_facts(fixed)
-        heads = {reason: Head("deny", reason, self.policy.currency, self.digests) for reason in (*REASONS, "no_lane")}
-        body += statements("return no_lane(passed, HEADS)", HEADS=self.namespace.bind(heads))
+        reasons = (*REASONS, "no_lane")
+        heads = tuple((reason, Head("deny", reason, self.policy.currency, self.digests)) for reason in reasons)
+        body.append(ast.Return(self.namespace.call(no_lane, name("passed"), self.namespace.everywhere(heads))))
         reader = self.reader
         give_up = reader.give_up_early()
         given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
         # A fact that is not given is bad input, whatever there is to draw on.
         opening = [*self._draw(), *statements("meters = f.meters\npassed = ()")]
-        made: Callable[..., Any] = load(
-            function(
-                "admit", ["f"], [*given, *reader.prelude, *or_slow([*opening, *reader.body, *body], statements(SLOW))]
-            ),
-            self.namespace,
-            f"admit {self.who.outcome}",
-        )
-        return made
+        whole = or_slow([*opening, *reader.body, *body], statements(SLOW))
+        return Written([*given, *reader.prelude, *whole], self.namespace)
 
     def _ask_for_facts(self, fixed: dict[str, str | None]) -> None:
         """Facts are asked for before a lane is settled on, also those of ceilings that stand for another lane."""
@@ -125,8 +121,9 @@ class _Writer:
             "    if grant.left > 0:\n"
             "        draw = DRAW(grant.kind, grant.price_nanos, grant.id)\n"
             "elif grants:\n"
-            "    draw = drawn(grants)",
-            DRAW=self.namespace.bind(Draw),
+            "    draw = DRAWN",
+            DRAW=self.namespace.everywhere(Draw),
+            DRAWN=self.namespace.call(drawn, name("grants")),
         )
         otherwise = self._without_grant()
         body.append(branch(expression("draw is None"), otherwise))
@@ -134,35 +131,36 @@ class _Writer:
 
     def _without_grant(self) -> list[ast.stmt]:
         policy, outcome = self.policy, self.who.outcome
+        bind = self.namespace.bind
         if self.who.plan is None:
-            return statements("draw = D", D=self.namespace.bind(Draw("list", policy.outcomes[outcome].price_nanos)))
+            return statements("draw = D", D=bind(Draw("list", policy.outcomes[outcome].price_nanos), OF_PLAN))
         plan = policy.plans[self.who.plan]
-        spent = Head("deny", "allowance_spent", policy.currency, self.digests)
+        head = Head("deny", "allowance_spent", policy.currency, self.digests)
+        spent = self.namespace.everywhere(AdmitDecision(head))
         if plan.overage is None or outcome not in plan.overage.prices_nanos:
             if outcome in plan.includes:
-                return statements("return D", D=self.namespace.bind(AdmitDecision(spent)))
+                return [ast.Return(spent)]
+            absent = AdmitDecision(Head("deny", "not_in_plan", policy.currency, self.digests))
             return statements(
-                "return SPENT if grants else ABSENT",
-                SPENT=self.namespace.bind(AdmitDecision(spent)),
-                ABSENT=self.namespace.bind(AdmitDecision(Head("deny", "not_in_plan", policy.currency, self.digests))),
+                "return SPENT if grants else ABSENT", SPENT=spent, ABSENT=self.namespace.everywhere(absent)
             )
         price = plan.overage.prices_nanos[outcome]
-        take = statements("draw = D", D=self.namespace.bind(Draw("overage", price)))
+        take = statements("draw = D", D=bind(Draw("overage", price), OF_PLAN))
         if plan.overage.cap_nanos is None:
             return take
         return [
-            *statements("billed = f.meters.get(M)", M=self.namespace.bind(overage_meter(plan))),
+            *statements("billed = f.meters.get(M)", M=bind(overage_meter(plan), ("plan",))),
             branch(expression("billed is None"), statements(SLOW)),
             *statements("billed = billed.settled + billed.reserved"),
             branch(
-                expression("billed > L", L=constant(plan.overage.cap_nanos - price)),
+                expression("billed > L", L=bind(plan.overage.cap_nanos - price, OF_PLAN)),
                 statements(
                     "return DECISION(HEAD, ((PART, CAP, billed, PRICE),))",
-                    DECISION=self.namespace.bind(AdmitDecision),
-                    HEAD=self.namespace.bind(spent),
-                    PART=self.namespace.bind(Part(plan.overage.ref, "money")),
-                    CAP=constant(plan.overage.cap_nanos),
-                    PRICE=constant(price),
+                    DECISION=self.namespace.everywhere(AdmitDecision),
+                    HEAD=self.namespace.everywhere(head),
+                    PART=bind(Part(plan.overage.ref, "money"), ("plan",)),
+                    CAP=bind(plan.overage.cap_nanos, ("plan",)),
+                    PRICE=bind(price, OF_PLAN),
                 ),
             ),
             *take,
@@ -180,8 +178,9 @@ class _Writer:
         for limit in rules.limits:
             if self._can_apply(limit, fixed):
                 used, tests = self.reader.used(limit.meter), self._tests(limit, fixed)
-                reached = expression("U >= C", U=used, C=constant(limit.count))
-                numbers = ("count", constant(limit.count), used, constant(1))
+                count = self.namespace.bind(limit.count, limit)
+                reached = expression("U >= C", U=used, C=count)
+                numbers = ("count", count, used, constant(1))
                 found.append(_Says(limit, "limit_reached", both([*tests, reached]), numbers=numbers))
                 alerts = self._alerts_of(limit, used)
                 found += [_Says(limit, "alert", both([*tests, threshold])) for threshold in alerts]
@@ -195,12 +194,12 @@ class _Writer:
             found += [_Says(allow, "not_allowed", shut, opens=True, when=test) for allow, test in opening]
         return found
 
-    def _alerts_of(self, limit: Any, used: ast.expr) -> list[ast.expr]:
+    def _alerts_of(self, limit: LimitRule, used: ast.expr) -> list[ast.expr]:
         """An alert goes with the decision; once in a window, so the reference may tell it."""
         found = []
         for percent in limit.alerts:
             threshold = -(-limit.count * percent.numerator // (percent.denominator * 100))
-            found.append(expression("U < T <= U + 1", U=used, T=constant(threshold)))
+            found.append(expression("U < T <= U + 1", U=used, T=self.namespace.bind(threshold, limit)))
         return found
 
     def _spent_up(self, rules: Rules, fixed: dict[str, str | None], *, by_lane: bool) -> list[_Says]:
@@ -229,7 +228,7 @@ class _Writer:
     def _tests(self, rule: Rule, fixed: dict[str, str | None]) -> list[ast.expr]:
         """The test of a rule that can apply; none for one that does."""
         folded = True if rule.condition is None else fold(rule.condition, fixed)
-        return [] if isinstance(folded, bool) else [self.reader.test(folded)]
+        return [] if isinstance(folded, bool) else [self.reader.test(folded, rule)]
 
     # ------------------------------------------------------------ lane by lane
 
@@ -246,7 +245,8 @@ class _Writer:
             # only its allows can refuse here, and then all of them: one reason, made beforehand
             rulings = tuple(Ruling(says.rule.ref) for says in _in_place(here))
             turned_away = LaneRefusal(lane, "not_allowed", rulings)
-            passing = statements("passed += (R,)", R=self.namespace.bind(turned_away))
+            deciders = {"outcome", "lane"}.union(*(decided_by(says.rule) for says in here))
+            passing = statements("passed += (R,)", R=self.namespace.bind(turned_away, deciders))
         else:
             passing = self._passing(lane, here)
         return [branch(_any_refuses(here), passing, enter)]
@@ -258,13 +258,13 @@ class _Writer:
             if says.reason == "alert":
                 continue
             if says.numbers is None:
-                ruling: ast.expr = self.namespace.bind(Ruling(says.rule.ref))
+                ruling: ast.expr = self.namespace.bind(Ruling(says.rule.ref), says.rule)
             else:
                 unit, limit, used, asked = says.numbers
                 ruling = expression(
                     "RULING(REF, UNIT, L, U, A)",
-                    RULING=self.namespace.bind(Ruling),
-                    REF=self.namespace.bind(says.rule.ref),
+                    RULING=self.namespace.everywhere(Ruling),
+                    REF=self.namespace.bind(says.rule.ref, says.rule),
                     UNIT=constant(unit),
                     L=limit,
                     U=used,
@@ -273,8 +273,8 @@ class _Writer:
             body.append(branch(says.refuses, statements("rulings += (R,)", R=ruling)))
         refusal = expression(
             "REFUSAL(LANE, REASON, rulings)",
-            REFUSAL=self.namespace.bind(LaneRefusal),
-            LANE=constant(lane),
+            REFUSAL=self.namespace.everywhere(LaneRefusal),
+            LANE=self.namespace.bind(lane, OF_LANE),
             REASON=_reason(here, constant),
         )
         return [*body, *statements("passed += (R,)", R=refusal)]
@@ -286,11 +286,11 @@ class _Writer:
             if says.reason == "alert":
                 continue
             unit, *amounts = says.numbers or (None, constant(None), constant(None), constant(None))
-            line = row([self.namespace.bind(Part(says.rule.ref, unit)), *amounts])
+            line = row([self.namespace.bind(Part(says.rule.ref, unit), says.rule), *amounts])
             body.append(branch(says.refuses, statements("lines += (L,)", L=line)))
         decision = expression(
             "DECISION(HEAD, lines)",
-            DECISION=self.namespace.bind(AdmitDecision),
+            DECISION=self.namespace.everywhere(AdmitDecision),
             HEAD=_reason(outer, lambda reason: self._head("deny", reason)),
         )
         return [*body, ast.Return(decision)]
@@ -304,23 +304,23 @@ class _Writer:
         return [branch(ast.UnaryOp(ast.Not(), either(refusals)), statements(SLOW))]
 
     def _head(self, effect: str, reason: str | None = None) -> ast.expr:
-        return self.namespace.bind(Head(effect, reason, self.policy.currency, self.digests))
+        return self.namespace.everywhere(Head(effect, reason, self.policy.currency, self.digests))
 
     def _enter(self, lane: str, fixed: dict[str, str | None], allows: list[_Says]) -> list[ast.stmt]:
         lines: ast.expr = row([])
         for says in _in_place(allows):
-            line = self.namespace.bind((Part(says.rule.ref), None, None, None))
+            line = self.namespace.bind((Part(says.rule.ref), None, None, None), says.rule)
             shown = row([line]) if says.when is None else expression("(L,) if C else ()", L=line, C=says.when)
             lines = shown if isinstance(lines, ast.Tuple) and not lines.elts else ast.BinOp(lines, ast.Add(), shown)
         return [
             ast.Return(
                 expression(
                     "DECISION(HEAD, LINES, (), LANE, ROUTE, draw, CEILING, passed)",
-                    DECISION=self.namespace.bind(AdmitDecision),
+                    DECISION=self.namespace.everywhere(AdmitDecision),
                     HEAD=self._head("allow"),
                     LINES=lines,
-                    LANE=constant(lane),
-                    ROUTE=constant(self.policy.lanes[lane].path[0]),
+                    LANE=self.namespace.bind(lane, OF_LANE),
+                    ROUTE=self.namespace.bind(self.policy.lanes[lane].path[0], OF_LANE),
                     CEILING=self._ceiling(lane, fixed),
                 )
             )
@@ -330,19 +330,19 @@ class _Writer:
         """The tightest money ceiling on the execution, as far as it is known."""
         blocks = (*self.around, self.policy.lanes[lane].rules)
         money = [rule for rules in blocks for rule in rules.ceilings if is_looked_at(rule) and rule.scope.execution]
-        always: list[ast.expr] = []
+        written: list[CeilingRule] = []
+        kept: list[ast.expr] = []
         sometimes: list[tuple[Applied, ast.expr]] = []
         for ceiling in applied(money, fixed):
-            limit = self.ceilings.limit(ceiling.rule)
-            if ceiling.condition is None:
-                always.append(limit)
+            if ceiling.condition is not None:
+                sometimes.append((ceiling, self.ceilings.limit(ceiling.rule)))
+            elif ceiling.rule.percent_of_price is None:
+                written.append(ceiling.rule)
             else:
-                sometimes.append((ceiling, limit))
-        written = [item.value for item in always if isinstance(item, ast.Constant)]
-        amounts = [value for value in written if isinstance(value, int)]  # a written limit is one
-        kept = [item for item in always if not isinstance(item, ast.Constant)]
-        if amounts:
-            kept.append(constant(min(amounts)))
+                kept.append(self.ceilings.limit(ceiling.rule))
+        if written:
+            least = min(rule.limit for rule in written if rule.limit is not None)
+            kept.append(self.namespace.bind(least, set().union(*map(decided_by, written))))
         if not kept and not sometimes:
             return constant(None)
         if not sometimes:
@@ -381,13 +381,13 @@ def _reason(said: list[_Says], word: Callable[[str], ast.expr]) -> ast.expr:
     return chosen
 
 
-def no_lane(passed: tuple[LaneRefusal, ...], heads: Mapping[str, Head]) -> AdmitDecision:
+def no_lane(passed: tuple[LaneRefusal, ...], heads: tuple[tuple[str, Head], ...]) -> AdmitDecision:
     """The denial where every lane was passed on: the only lane's reason, or that there is none; and every rule."""
     every = {ruling.rule: ruling for refusal in passed for ruling in refusal.rulings}
     said = sorted(every.values(), key=lambda ruling: (ruling.rule.file, ruling.rule.line, ruling.rule.column))
     lines = tuple((Part(ruling.rule, ruling.unit), ruling.limit, ruling.used, ruling.asked) for ruling in said)
     reason = passed[0].reason if len(passed) == 1 else "no_lane"
-    return AdmitDecision(heads[reason], lines, refused=passed)
+    return AdmitDecision(dict(heads)[reason], lines, refused=passed)
 
 
 def drawn(grants: tuple[Grant, ...]) -> Draw | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from policy_engine.evaluation.compiler.conditions import Reader
-from policy_engine.evaluation.compiler.quoting import Namespace, both, constant, expression, name, row
+from policy_engine.evaluation.compiler.quoting import both, constant, expression, name, row
+from policy_engine.evaluation.compiler.shapes import Namespace
 from policy_engine.evaluation.decision import Part
 from policy_engine.evaluation.terms import UNITS, fold
 from policy_engine.language.checked import CeilingRule, Test
@@ -53,20 +54,20 @@ class CeilingWriter:
 
     def condition(self, ceiling: Applied) -> list[ast.expr]:
         """The test under which it applies; nothing for one that always does."""
-        return [] if ceiling.condition is None else [self._reader.test(ceiling.condition)]
+        return [] if ceiling.condition is None else [self._reader.test(ceiling.condition, ceiling.rule)]
 
     def limit(self, rule: CeilingRule) -> ast.expr:
         """The limit: a constant, or a share of the price, worked out once."""
         if rule.percent_of_price is None:
-            return constant(rule.limit)
+            return self._namespace.bind(rule.limit, rule)
         share = rule.percent_of_price
         if share not in self._limits:
             local = self._limits[share] = f"l{len(self._limits)}"
             value = expression(
                 "PRICE * N // D",
                 PRICE=self._price,
-                N=constant(share.numerator),
-                D=constant(share.denominator * 100),
+                N=self._namespace.bind(share.numerator, rule),
+                D=self._namespace.bind(share.denominator * 100, rule),
             )
             self._shares_into.append(ast.Assign([ast.Name(local, ast.Store())], value))
         return name(self._limits[share])
@@ -110,7 +111,7 @@ class CeilingWriter:
 
     def line(self, rule: CeilingRule, role: str, asked: ast.expr, tokens: ast.expr) -> ast.expr:
         """What a decision shows of it."""
-        part = self._namespace.bind(Part(rule.ref, UNITS[rule.quantity], role))
+        part = self._namespace.bind(Part(rule.ref, UNITS[rule.quantity], role), rule)
         return row([part, self.limit(rule), self.used(rule), self.asked(rule, asked, tokens)])
 
     def verdict(self, ceiling: Applied, asked: ast.expr, tokens: ast.expr) -> ast.expr:
@@ -131,7 +132,7 @@ class CeilingWriter:
             if ceiling.condition is None:
                 always.append(said)
                 continue
-            sometimes = expression("(V,) if C else ()", V=said, C=self._reader.test(ceiling.condition))
+            sometimes = expression("(V,) if C else ()", V=said, C=self._reader.test(ceiling.condition, ceiling.rule))
             head = row(always)
             always = []
             joined = head if whole is None else ast.BinOp(whole, ast.Add(), head)
@@ -149,16 +150,16 @@ class CeilingWriter:
         found: list[tuple[ast.expr, ast.expr]] = []
         for percent in rule.alerts:
             if rule.percent_of_price is None and rule.limit is not None:
-                threshold: ast.expr = constant(ceil(rule.limit * percent / 100))
+                threshold: ast.expr = self._namespace.bind(ceil(rule.limit * percent / 100), rule)
             else:
                 threshold = expression(
                     "-(-L * N // D)",
                     L=self.limit(rule),
-                    N=constant(percent.numerator),
-                    D=constant(percent.denominator * 100),
+                    N=self._namespace.bind(percent.numerator, rule),
+                    D=self._namespace.bind(percent.denominator * 100, rule),
                 )
             crossing = expression("U < T <= V", U=self.used(rule), T=threshold, V=self._with(rule, asked, tokens))
-            part = self._namespace.bind(Part(rule.ref, UNITS[rule.quantity], "alert", percent))
+            part = self._namespace.bind(Part(rule.ref, UNITS[rule.quantity], "alert", percent), rule)
             line = row([part, self.limit(rule), self.used(rule), self.asked(rule, asked, tokens)])
             found.append((both([*self.condition(ceiling), crossing]), line))
         return found

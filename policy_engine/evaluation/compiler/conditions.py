@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
+from typing import Any
 
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
-    Namespace,
     both,
     branch,
     constant,
@@ -21,7 +21,8 @@ from policy_engine.evaluation.compiler.quoting import (
     name,
     row,
 )
-from policy_engine.evaluation.facts import given_type, slot_name
+from policy_engine.evaluation.compiler.shapes import Decider, Namespace
+from policy_engine.evaluation.facts import MISSING, given_type, slot_name
 from policy_engine.evaluation.terms import exact
 from policy_engine.language.checked import (
     ATTEMPTS,
@@ -58,8 +59,8 @@ def identity(who: Who, error: str | None = None) -> dict[str, str | None]:
 
 def take_given(policy: CheckedPolicy, namespace: Namespace, given: ast.expr, give_up: list[ast.stmt]) -> list[ast.stmt]:
     """The facts in a local, if they are a record of this policy's facts: slots are read by their place."""
-    own = namespace.bind(given_type(tuple(policy.facts)))
-    test = expression("given.__class__ is not OWN", OWN=own)
+    own = namespace.everywhere(given_type(tuple(policy.facts)))
+    test = expression("type(given) is not OWN", OWN=own)  # a third of what `given.__class__` costs
     return [ast.Assign([ast.Name("given", ast.Store())], given), branch(test, give_up)]
 
 
@@ -86,6 +87,9 @@ class Reader:
     body: list[ast.stmt] = field(default_factory=list)
     _locals: dict[object, str] = field(default_factory=dict)
     _tests: dict[Test, str] = field(default_factory=dict)
+    _of: Decider = None
+    where_it_stands: bool = False
+    """Whether what is neither a fact nor optional is read in place, so that `and` and `or` may pass it by."""
 
     def fact(self, fact: str) -> ast.expr:
         """A declared fact, read and checked once."""
@@ -94,7 +98,8 @@ class Reader:
             local = self._locals[key] = f"g{len(self._locals)}"
             read = ast.Attribute(name("given"), slot_name(self.numbers[fact]), ast.Load())
             self.prelude.append(ast.Assign([ast.Name(local, ast.Store())], read))
-            self.prelude.append(branch(expression("V is None or V is MISSING", V=name(local)), self.give_up_early()))
+            unknown = expression("V is None or V is X", V=name(local), X=self.namespace.everywhere(MISSING))
+            self.prelude.append(branch(unknown, self.give_up_early()))
         return name(self._locals[key])
 
     def ask_for(self, tests: Iterable[Test | None]) -> None:
@@ -112,6 +117,8 @@ class Reader:
             return self.settled(ATTEMPTS)
         if built_in not in self.fields:
             raise NotCompiled(built_in)
+        if self.where_it_stands and built_in not in self.optional:
+            return self.fields[built_in]
         key = ("built-in", built_in)
         if key not in self._locals:
             local = self._locals[key] = f"b{len(self._locals)}"
@@ -120,36 +127,29 @@ class Reader:
                 self.body.append(branch(expression("V is None", V=name(local)), self.give_up()))
         return name(self._locals[key])
 
-    def reading(self, meter: Meter) -> str:
-        """The local that holds a counter's reading. One that is not there ends in `or_slow`."""
-        key = ("reading", meter)
-        if key not in self._locals:
-            local = self._locals[key] = f"r{len(self._locals)}"
-            value = expression("meters[METER]", METER=self.namespace.bind(meter))
-            self.body.append(ast.Assign([ast.Name(local, ast.Store())], value))
-        return self._locals[key]
+    def reading(self, meter: Meter) -> ast.expr:
+        """A counter's reading. One that is not there ends in `or_slow`."""
+        value = expression("meters[METER]", METER=self.namespace.bind(meter, counted_by(meter)))
+        return value if self.where_it_stands else self._kept(("reading", meter), "r", value)
 
     def used(self, meter: Meter) -> ast.expr:
         """Incurred plus reserved."""
-        key = ("used", meter)
+        value = expression("R.settled + R.reserved", R=self.reading(meter))
+        return value if self.where_it_stands else self._kept(("used", meter), "u", value)
+
+    def _kept(self, key: object, letter: str, value: ast.expr) -> ast.expr:
+        """A local for what was read or worked out, the same one each time."""
         if key not in self._locals:
-            reading = name(self.reading(meter))
-            local = self._locals[key] = f"u{len(self._locals)}"
-            value = expression("R.settled + R.reserved", R=reading)
+            local = self._locals[key] = f"{letter}{len(self._locals)}"
             self.body.append(ast.Assign([ast.Name(local, ast.Store())], value))
         return name(self._locals[key])
 
     def with_asked(self, meter: Meter, asked: str) -> ast.expr:
         """Incurred plus reserved plus what is asked for, which is fixed from here on."""
-        key = ("with", meter, asked)
-        if key not in self._locals:
-            value = expression("U + A", U=self.used(meter), A=name(asked))
-            local = self._locals[key] = f"t{len(self._locals)}"
-            self.body.append(ast.Assign([ast.Name(local, ast.Store())], value))
-        return name(self._locals[key])
+        return self._kept(("with", meter, asked), "t", expression("U + A", U=self.used(meter), A=name(asked)))
 
     def settled(self, meter: Meter) -> ast.expr:
-        return expression("R.settled", R=name(self.reading(meter)))
+        return expression("R.settled", R=self.reading(meter))
 
     def value(self, read: Read) -> ast.expr:
         """The value of a name, read once."""
@@ -159,10 +159,13 @@ class Reader:
             return self.used(read.meter) if read.meter.quantity == "count" else self.settled(read.meter)
         return self.builtin(read.name)
 
-    def test(self, test: Test) -> ast.expr:
-        """The truth of a condition, worked out once however many rules share it."""
+    def test(self, test: Test, of: Decider = None) -> ast.expr:
+        """The truth of a condition, worked out once however many rules share it; `of` decides its constants."""
         if test not in self._tests:
+            self._of = of
             value = self._expression(test)
+            if self.where_it_stands and not _reads_facts_alone(test):
+                return value
             local = f"c{len(self._tests)}"
             self._tests[test] = local
             assign = ast.Assign([ast.Name(local, ast.Store())], value)
@@ -189,10 +192,10 @@ class Reader:
         if isinstance(atom, Member):
             value = self.value(atom.read)
             if len(atom.values) == 1:
-                return expression("V == X", V=value, X=constant(atom.values[0]))
+                return expression("V == X", V=value, X=self._bound(atom.values[0]))
             if len(atom.values) <= 4:
-                return expression("V in X", V=value, X=row(map(constant, atom.values)))
-            return expression("V in X", V=value, X=self.namespace.bind(frozenset(atom.values)))
+                return expression("V in X", V=value, X=self._bound(atom.values))
+            return expression("V in X", V=value, X=self._bound(frozenset(atom.values)))
         return self._linear(atom)
 
     def _linear(self, atom: Linear) -> ast.expr:
@@ -203,11 +206,11 @@ class Reader:
         terms = []
         for (coefficient, _), value in zip(atom.terms, values, strict=True):
             factor = int(coefficient * scale)
-            terms.append(value if factor == 1 else expression("V * F", V=value, F=constant(factor)))
+            terms.append(value if factor == 1 else expression("V * F", V=value, F=self._bound(factor)))
         total = terms[0]
         for term in terms[1:]:
             total = ast.BinOp(total, ast.Add(), term)
-        return _comparison(total, atom.op, constant(int(atom.bound * scale)))
+        return _comparison(total, atom.op, self._bound(int(atom.bound * scale)))
 
     def _compare_numbers(self, atom: Linear, values: list[ast.expr]) -> ast.expr:
         """Numbers are floats that stand for their decimal spelling. One of them compares as it is with a constant that
@@ -216,9 +219,13 @@ class Reader:
         (coefficient, _), *more = atom.terms
         limit = atom.bound / coefficient
         if not more and coefficient > 0 and Fraction(repr(float(limit))) == limit:
-            return _comparison(values[0], atom.op, constant(float(limit)))
-        compare = _exact_comparison(atom)
-        return ast.Call(self.namespace.bind(compare), values, [])
+            return _comparison(values[0], atom.op, self._bound(float(limit)))
+        # Numbers and operator are arguments, so that it is one function whatever they are.
+        coefficients = self._bound(tuple(coefficient for coefficient, _ in atom.terms))
+        return self.namespace.call(compare, coefficients, row(values), constant(atom.op), self._bound(atom.bound))
+
+    def _bound(self, value: Any) -> ast.expr:
+        return self.namespace.bind(value, self._of)
 
 
 def _negated(test: ast.expr) -> ast.expr:
@@ -234,23 +241,21 @@ def _comparison(left: ast.expr, op: str, right: ast.expr) -> ast.expr:
     return ast.Compare(left, [operators[op]], [right])
 
 
-def _exact_comparison(atom: Linear) -> Callable[..., bool]:
-    coefficients = [coefficient for coefficient, _ in atom.terms]
-    bound, op = atom.bound, atom.op
+def compare(coefficients: tuple[Fraction, ...], values: tuple[float, ...], op: str, bound: Fraction) -> bool:
+    """A comparison of numbers worked out exactly."""
+    total = sum((factor * exact(value) for factor, value in zip(coefficients, values, strict=True)), Fraction(0))
+    if op == "is":
+        return total == bound
+    if op == "<":
+        return total < bound
+    if op == "<=":
+        return total <= bound
+    return total > bound if op == ">" else total >= bound
 
-    def compare(*values: float) -> bool:
-        total = sum(
-            (coefficient * exact(value) for coefficient, value in zip(coefficients, values, strict=True)), Fraction(0)
-        )
-        if op == "is":
-            return total == bound
-        if op == "<":
-            return total < bound
-        if op == "<=":
-            return total <= bound
-        return total > bound if op == ">" else total >= bound
 
-    return compare
+def counted_by(meter: Meter) -> tuple[str, ...]:
+    """The names that decide which counter this is: the kind of block that it belongs to."""
+    return ("outcome",) if meter.block.kind == "workflow" else (meter.block.kind,)
 
 
 def _reads_facts_alone(test: Test) -> bool:

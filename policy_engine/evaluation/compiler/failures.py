@@ -1,49 +1,52 @@
 """`failure` as a generated function: one per (outcome, plan, lane, route, customer, error class)."""
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from policy_engine.evaluation.compiler.ceilings import applied
 from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity, take_given
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
-    Namespace,
     both,
     branch,
     constant,
     either,
     expression,
-    function,
-    load,
     name,
     or_slow,
     row,
     statements,
 )
-from policy_engine.evaluation.decision import Digests, FailureDecision, Head, Part
-from policy_engine.evaluation.facts import MISSING
+from policy_engine.evaluation.compiler.shapes import Namespace, Shapes, Written, decided_by
+from policy_engine.evaluation.decision import Digests, FailureDecision, Head, Line, Part
 from policy_engine.evaluation.terms import fold
-from policy_engine.language.checked import SPENT, CheckedPolicy, FallbackRule, LimitRule, RetryRule, Test, reads
+from policy_engine.language.checked import (
+    SPENT,
+    CeilingRule,
+    CheckedPolicy,
+    FallbackRule,
+    LimitRule,
+    RetryRule,
+    Test,
+    reads,
+)
 from policy_engine.language.vocabulary import NEVER_RETRIED, Point
 
 Tested = tuple[Test | None, Any]
 """A rule that can apply, with what is left of its condition."""
 
 
-def failure(
-    policy: CheckedPolicy, digests: Digests, who: Who, error: str, slow: Callable[..., Any]
-) -> Callable[..., Any]:
+def failure(policy: CheckedPolicy, digests: Digests, who: Who, error: str, shapes: Shapes) -> Written:
     """The failure function of one error class. Raises `NotCompiled` for what is left to the reference."""
-    return _Writer(policy, digests, who, error, slow).write()
+    return _Writer(policy, digests, who, error, shapes).write()
 
 
 class _Writer:
-    def __init__(self, policy: CheckedPolicy, digests: Digests, who: Who, error: str, slow: Callable[..., Any]) -> None:
+    def __init__(self, policy: CheckedPolicy, digests: Digests, who: Who, error: str, shapes: Shapes) -> None:
         assert who.lane is not None  # noqa: S101 - a failure has a lane and a route
         assert who.route is not None  # noqa: S101 - as above
         self.policy, self.digests = policy, digests
-        self.route = who.route
         self.path = policy.lanes[who.lane].path
         self.error = error
         self.fixed = identity(who, error)
@@ -62,7 +65,7 @@ class _Writer:
         fallbacks = [f for rules in (outcome, workflow, lane, file) for f in rules.fallbacks if error in f.classes]
         self.retries = self.possible(retries)
         self.fallbacks = self.possible(fallbacks)
-        self.namespace = Namespace(slow=slow, MISSING=MISSING)
+        self.namespace = Namespace(shapes)
         self.reader = Reader(
             namespace=self.namespace,
             numbers={fact: number for number, fact in enumerate(policy.facts)},
@@ -87,11 +90,14 @@ class _Writer:
                 found.append((None if folded is True else folded, rule))
         return found
 
-    def write(self) -> Callable[..., Any]:
+    def write(self) -> Written:
+        """The whole function: the retries first, where most failures end."""
         retrying = self._retry()
-        # What fallbacks read is read behind the retry: most failures end there.
-        before = [*(statements("meters = f.meters") if self.reader.body else []), *self.reader.body, *retrying]
+        opening = statements("retries = f.retries") if self.retries else []
+        opening += statements("meters = f.meters") if self.reader.body else []
+        before = [*opening, *self.reader.body, *retrying]
         self.reader.body.clear()
+        self.reader.where_it_stands = True
         self._look_at_ceiling()
         body: list[ast.stmt] = []
         for number, (condition, rule) in enumerate(self.fallbacks, start=1):
@@ -101,20 +107,13 @@ class _Writer:
                 self.reader.ask_for(test for test, _ in self.fallbacks[number:])
                 break
         else:
-            spent = name("spent") if self.retries else self.namespace.bind(())
-            body.append(ast.Return(self._decision("stop", spent)))
+            body.append(ast.Return(self._decision("stop", name("spent") if self.retries else None)))
         reader = self.reader
         give_up = reader.give_up_early()
         given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
-        opening = statements("retries = f.retries") if self.retries else []
         going_on = statements("meters = f.meters\nvisited = f.visited")
-        whole = or_slow([*opening, *before, *going_on, *reader.body, *body], statements("return slow(f)"))
-        made: Callable[..., Any] = load(
-            function("failure", ["f"], [*given, *reader.prelude, *whole]),
-            self.namespace,
-            f"failure {self.error}",
-        )
-        return made
+        whole = or_slow([*before, *going_on, *reader.body, *body], statements("return slow(f)"))
+        return Written([*given, *reader.prelude, *whole], self.namespace)
 
     # ------------------------------------------------------------ retries
 
@@ -122,23 +121,11 @@ class _Writer:
         """`spent`, the lines of rules without a retry left; and the retry, if one is left in all."""
         if not self.retries:
             return []
-        body: list[ast.stmt] = []
-        counts: list[ast.expr] = []
-        for number, (_, rule) in enumerate(self.retries):
-            classes = self.namespace.bind(rule.classes)
-            made = expression("count(retries, CLASSES) if retries else 0", CLASSES=classes)
-            if len(rule.classes) <= 3:
-                each = [expression("retries.get(E, 0)", E=constant(error)) for error in sorted(rule.classes)]
-                total = each[0]
-                for one in each[1:]:
-                    total = ast.BinOp(total, ast.Add(), one)
-                made = expression("TOTAL if retries else 0", TOTAL=total)
-            body.append(ast.Assign([ast.Name(f"n{number}", ast.Store())], made))
-            counts.append(name(f"n{number}"))
-        self.namespace.objects["count"] = _count
-        conditions = [None if c is None else self.reader.test(c) for c, _ in self.retries]
+        body = self._counted()
+        counts = [name(f"n{number}") for number in range(len(self.retries))]
+        conditions = [None if c is None else self.reader.test(c, rule) for c, rule in self.retries]
         left = [
-            self._unless(condition, expression("N < C", N=count, C=constant(rule.count)))
+            self._unless(condition, expression("N < C", N=count, C=self.namespace.bind(rule.count, rule)))
             for condition, count, (_, rule) in zip(conditions, counts, self.retries, strict=True)
         ]
         if self.error in NEVER_RETRIED:
@@ -157,17 +144,30 @@ class _Writer:
             for condition, count, (_, rule) in zip(conditions, counts, self.retries, strict=True)
         ]
         delay = delays[0] if len(delays) == 1 else ast.Call(name("max"), delays, [])
-        again = self._decision("retry", _added(used), route=constant(self.route), delay=delay)
+        again = self._decision("retry", _added(used), route=expression("f.route"), delay=delay)
         body.append(branch(permitted, [ast.Return(again)]))
         if len(self.retries) == 1 and conditions == [None] and self.error not in NEVER_RETRIED:
             return [*body, *statements("spent = LINES", LINES=row(rows))]  # that one, or it would have retried
         exhausted = []
         for condition, count, line, (_, rule) in zip(conditions, counts, rows, self.retries, strict=True):
-            over = expression("N >= C", N=count, C=constant(rule.count))
+            over = expression("N >= C", N=count, C=self.namespace.bind(rule.count, rule))
             tests = [over] if condition is None else [condition, over]
             exhausted.append(expression("(LINE,) if C else ()", LINE=line, C=both(tests)))
         body += statements("spent = LINES", LINES=_added(exhausted))
         return body
+
+    def _counted(self) -> list[ast.stmt]:
+        """Per rule, how many retries of its classes were made. Those that were, were mostly made for this same class,
+        which every rule here is about.
+        """
+        cases: tuple[list[ast.stmt], ...] = ([], [], [])
+        for number, (_, rule) in enumerate(self.retries):
+            total = self.namespace.call(retried, name("retries"), self.namespace.bind(rule.classes, rule))
+            for case, made in zip(cases, (constant(0), expression("retries[f.error]"), total), strict=True):
+                case.append(ast.Assign([ast.Name(f"n{number}", ast.Store())], made))
+        none, one, more = cases
+        alone = branch(expression("len(retries) == 1 and f.error in retries"), one, more)
+        return [branch(expression("not retries"), none, [alone])]
 
     def _unless(self, condition: ast.expr | None, test: ast.expr) -> ast.expr:
         return test if condition is None else either([ast.UnaryOp(ast.Not(), condition), test])
@@ -177,49 +177,60 @@ class _Writer:
 
     def _delay(self, rule: RetryRule, count: ast.expr) -> ast.expr:
         if rule.longest_micros is None:
-            return constant(rule.first_micros)
+            return self.namespace.bind(rule.first_micros, rule)
         # Asked only while a retry is left, so for fewer than `count` made.
         delays = tuple(min(rule.longest_micros, rule.first_micros << made) for made in range(max(1, rule.count)))
-        return expression("DELAYS[N]", DELAYS=self.namespace.bind(delays), N=count)
+        return expression("DELAYS[N]", DELAYS=self.namespace.bind(delays, rule), N=count)
 
     def _retry_line(self, rule: RetryRule, count: ast.expr) -> ast.expr:
-        part = self.namespace.bind(Part(rule.ref, "count"))
-        return row([part, constant(rule.count), count, constant(1)])
+        part = self.namespace.bind(Part(rule.ref, "count"), rule)
+        return row([part, self.namespace.bind(rule.count, rule), count, constant(1)])
 
     # ------------------------------------------------------------ fallbacks
 
     def _fallback(self, condition: Test | None, rule: FallbackRule) -> list[ast.stmt]:
-        lines = self.namespace.bind(((Part(rule.ref), None, None, None),))
-        said = ast.BinOp(name("spent"), ast.Add(), lines) if self.retries else lines
+        ways = [] if condition is None else [self.reader.test(condition, rule)]
         if rule.target == "next":
-            return self._next(condition, said)
-        ways = [] if condition is None else [self.reader.test(condition)]
+            return self._go(ways, self._next(rule))
         if rule.target == "stop":
-            return self._go(ways, [ast.Return(self._decision("stop", said))])
-        ways.append(expression("R not in visited", R=constant(rule.target)))
-        return self._go(ways, self._arrive(rule.target, said))
+            return self._go(ways, [ast.Return(self._decision("stop", self._said(rule), rule=rule))])
+        ways.append(expression("R not in visited", R=self.namespace.bind(rule.target, rule)))
+        return self._go(ways, self._arrive(rule.target, rule))
 
-    def _next(self, condition: Test | None, said: ast.expr) -> list[ast.stmt]:
+    def _said(self, rule: FallbackRule) -> ast.expr | None:
+        """The lines of a decision by this rule; None where they are there beforehand."""
+        if not self.retries:
+            return None
+        return ast.BinOp(name("spent"), ast.Add(), self.namespace.bind((_line(rule),), rule))
+
+    def _next(self, rule: FallbackRule) -> list[ast.stmt]:
         """The route behind the furthest one this step was sent to, looked for from the end of the lane."""
-        chain: list[ast.stmt] = self._arrive(self.path[0], said)
+        chain: list[ast.stmt] = self._arrive(self.path[0], rule)
         for place, route in enumerate(self.path):
             behind: list[ast.stmt] = [ast.Pass()]
             if place + 1 < len(self.path):
-                behind = self._arrive(self.path[place + 1], said)
-            chain = [branch(expression("R in visited", R=constant(route)), behind, chain)]
-        return self._go([] if condition is None else [self.reader.test(condition)], chain)
+                behind = self._arrive(self.path[place + 1], rule)
+            been = expression("R in visited", R=self.namespace.bind(route, ("lane",)))
+            chain = [branch(been, behind, chain)]
+        return chain
 
-    def _arrive(self, target: str, said: ast.expr) -> list[ast.stmt]:
+    def _arrive(self, target: str, rule: FallbackRule) -> list[ast.stmt]:
         route = self.policy.routes[target]
         if route.kind != "handoff":
-            return [ast.Return(self._decision("route", said, route=constant(target)))]
-        free = [self._left(limit) for limit in route.rules.limits if not limit.shadow]
-        return self._go(free, [ast.Return(self._decision("hand_off", said, route=constant(target)))])
+            return [ast.Return(self._decision("route", self._said(rule), rule=rule, target=target))]
+        body: list[ast.stmt] = []
+        free: list[ast.expr] = []
+        for limit in (limit for limit in route.rules.limits if not limit.shadow):
+            # All are asked before one decides: whichever has no answer is told.
+            free.append(name(f"free{len(free)}"))
+            body += statements(f"free{len(body)} = LEFT", LEFT=self._left(limit))
+        there = self._decision("hand_off", self._said(rule), rule=rule, target=target)
+        return [*body, *self._go(free, [ast.Return(there)])]
 
     def _left(self, limit: LimitRule) -> ast.expr:
         if limit.condition is not None:
             raise NotCompiled(limit.ref.name)
-        return expression("U < C", U=self.reader.used(limit.meter), C=constant(limit.count))
+        return expression("U < C", U=self.reader.used(limit.meter), C=self.namespace.bind(limit.count, ("lane",)))
 
     def _go(self, tests: list[ast.expr], body: list[ast.stmt]) -> list[ast.stmt]:
         return [branch(both(tests), body)] if tests else body
@@ -240,40 +251,53 @@ class _Writer:
         for ceiling in applied(money, self.fixed):
             if ceiling.condition is not None or Point.ADMIT not in ceiling.rule.points:
                 raise NotCompiled(ceiling.rule.ref.name)
-            share = ceiling.rule.percent_of_price
-            limits.append(
-                constant(ceiling.rule.limit)
-                if share is None
-                else expression(
-                    "f.price_nanos * N // D", N=constant(share.numerator), D=constant(share.denominator * 100)
-                )
-            )
+            limits.append(self._limit(ceiling.rule))
         if not limits:
             raise NotCompiled("ceiling")
         tightest = limits[0] if len(limits) == 1 else ast.Call(name("min"), limits, [])
         fields = dict(self.reader.fields)
-        self.reader.body += statements("tightest = T", T=tightest)
-        fields["ceiling"] = name("tightest")
+        fields["ceiling"] = tightest
         if any(read.name == "remaining" for condition, _ in self.fallbacks for read in reads(condition)):
-            fields["remaining"] = expression("tightest - U", U=self.reader.used(SPENT))
+            fields["remaining"] = expression("T - U", T=tightest, U=self.reader.used(SPENT))
         self.reader.fields = fields
 
+    def _limit(self, rule: CeilingRule) -> ast.expr:
+        share, bind = rule.percent_of_price, self.namespace.bind
+        if share is None:
+            return bind(rule.limit, rule)
+        return expression(
+            "f.price_nanos * N // D", N=bind(share.numerator, rule), D=bind(share.denominator * 100, rule)
+        )
+
     def _decision(
-        self, effect: str, lines: ast.expr, route: ast.expr | None = None, delay: ast.expr | None = None
+        self,
+        effect: str,
+        lines: ast.expr | None,
+        *,
+        rule: FallbackRule | None = None,
+        target: str | None = None,
+        route: ast.expr | None = None,
+        delay: ast.expr | None = None,
     ) -> ast.expr:
-        if delay is None and isinstance(lines, ast.Name) and lines.id in self.namespace.objects:
-            head = Head(effect, None, self.policy.currency, self.digests)
-            goes = route.value if isinstance(route, ast.Constant) else None
-            whole = FailureDecision(head, self.namespace.objects[lines.id], (), goes)  # type: ignore[arg-type]  # a name
-            return self.namespace.bind(whole)
+        """A decision; one without lines of retries is there beforehand."""
+        head = Head(effect, None, self.policy.currency, self.digests)
+        of: Iterable[str] = {"lane"} | decided_by(rule) if rule is not None else ()
+        if lines is None:
+            return self.namespace.bind(
+                FailureDecision(head, (_line(rule),) if rule is not None else (), (), target), of
+            )
         return expression(
             "DECISION(HEAD, LINES, (), ROUTE, DELAY)",
-            DECISION=self.namespace.bind(FailureDecision),
-            HEAD=self.namespace.bind(Head(effect, None, self.policy.currency, self.digests)),
+            DECISION=self.namespace.everywhere(FailureDecision),
+            HEAD=self.namespace.everywhere(head),
             LINES=lines,
-            ROUTE=route or constant(None),
+            ROUTE=route or self.namespace.bind(target, of),
             DELAY=delay or constant(None),
         )
+
+
+def _line(rule: FallbackRule) -> Line:
+    return (Part(rule.ref), None, None, None)
 
 
 def _added(tuples: list[ast.expr]) -> ast.expr:
@@ -286,7 +310,8 @@ def _added(tuples: list[ast.expr]) -> ast.expr:
     return whole
 
 
-def _count(retries: Mapping[str, int], classes: frozenset[str]) -> int:
+def retried(retries: Mapping[str, int], classes: frozenset[str]) -> int:
+    """How many retries of these classes were made."""
     total = 0
     for error, made in retries.items():
         if error in classes:

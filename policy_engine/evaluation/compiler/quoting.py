@@ -8,20 +8,13 @@ and words are `ast.Constant`s, everything else is an object bound to a name in t
 import ast
 from collections.abc import Iterable
 from functools import lru_cache
+from types import CodeType, FunctionType
 from typing import Any
 
 
 @lru_cache(maxsize=256)
 def _parsed(template: str) -> ast.Module:
     return ast.parse(template)
-
-
-class _Fill(ast.NodeTransformer):
-    def __init__(self, holes: dict[str, ast.expr]) -> None:
-        self._holes = holes
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self._holes.get(node.id, ast.Name(node.id, node.ctx))
 
 
 def statements(template: str, **holes: ast.expr) -> list[ast.stmt]:
@@ -39,14 +32,16 @@ def expression(template: str, **holes: ast.expr) -> ast.expr:
 
 
 def _copy(node: Any, holes: dict[str, ast.expr]) -> Any:
-    return _Fill(holes).visit(_cloned(node))
-
-
-def _cloned(node: Any) -> Any:
-    """A deep copy of a tree; `copy.deepcopy` is several times slower."""
-    if isinstance(node, ast.AST):
-        return type(node)(**{name: _cloned(value) for name, value in ast.iter_fields(node)})
-    return [_cloned(item) for item in node] if isinstance(node, list) else node
+    """A deep copy of a tree, its holes filled; `copy.deepcopy` is several times slower."""
+    kind = node.__class__
+    if kind is ast.Name:
+        filled = holes.get(node.id)
+        return ast.Name(node.id, node.ctx) if filled is None else filled
+    if kind is list:
+        return [_copy(item, holes) for item in node]
+    if isinstance(node, ast.AST) and kind._fields:
+        return kind(*[_copy(getattr(node, field, None), holes) for field in kind._fields])
+    return node
 
 
 def name(text: str) -> ast.Name:
@@ -82,26 +77,6 @@ def branch(test: ast.expr, body: list[ast.stmt], orelse: list[ast.stmt] | None =
     return ast.If(test, body, orelse or [])
 
 
-class Namespace:
-    """The objects that generated code refers to, each under a name of the compiler's own."""
-
-    def __init__(self, **known: Any) -> None:
-        self.objects: dict[str, Any] = dict(known)
-        self._names: dict[int, str] = {}
-        self._kept: list[Any] = []
-
-    def bind(self, value: Any) -> ast.expr:
-        """A reference to an object; plain words and numbers are written out."""
-        if value is None or isinstance(value, int | str | bool):
-            return constant(value)
-        key = id(value)
-        if key not in self._names:
-            self._names[key] = f"k{len(self._names)}"
-            self._kept.append(value)  # so that no other object gets the same id
-            self.objects[self._names[key]] = value
-        return name(self._names[key])
-
-
 def or_slow(body: list[ast.stmt], slow: list[ast.stmt]) -> list[ast.stmt]:
     """A body that hands over where a counter is missing (KeyError) or its store is silent (None has no fields).
 
@@ -124,9 +99,13 @@ def function(title: str, parameters: list[str], body: list[ast.stmt]) -> ast.Fun
     return ast.FunctionDef(name=title, args=arguments, body=body, decorator_list=[])
 
 
-def load(definition: ast.FunctionDef, namespace: Namespace, label: str) -> Any:
-    """Compile one function and hand it over."""
+def code(definition: ast.FunctionDef, label: str) -> CodeType:
+    """The code object of one function."""
     module = ast.fix_missing_locations(ast.Module([definition], type_ignores=[]))
-    scope = dict(namespace.objects)
-    exec(compile(module, f"<policy: {label}>", "exec"), scope)  # noqa: S102 - built from our own tree, constants bound
-    return scope[definition.name]
+    whole = compile(module, f"<policy: {label}>", "exec")
+    return next(each for each in whole.co_consts if isinstance(each, CodeType))
+
+
+def load(definition: ast.FunctionDef, objects: dict[str, Any], label: str) -> FunctionType:
+    """A function that reads what it names from these objects."""
+    return FunctionType(code(definition, label), objects, definition.name)
