@@ -36,6 +36,7 @@ from policy_engine.language.checked import (
     AllOf,
     AnyOf,
     Atom,
+    BlockId,
     CeilingRule,
     FallbackRule,
     Inverse,
@@ -156,6 +157,7 @@ class Observer:
 
     def settle(self, facts: SettleFacts) -> SettleDecision:
         """As the policy's own evaluator. No rule has a say in it."""
+        self._tally.blocks |= self._blocks(facts)
         self._tally.decisions[Point.SETTLE] += 1
         return self._answering.settle(facts)
 
@@ -188,6 +190,7 @@ class Observer:
 
     def _watch(self, point: Point, facts: Facts, ask: Any) -> Any:
         tally = self._tally
+        tally.blocks |= self._blocks(facts)
         tally.governed.update(rule.ref for rules in self._governing(facts) for rule in rules)
         try:
             decision = ask(facts)
@@ -223,6 +226,16 @@ class Observer:
                 tally.unknown[rule.ref, number] += 1
             else:
                 tally.seen[Goal(rule.ref, Mark.TRUE if value else Mark.FALSE, number)] += 1
+
+    def _blocks(self, facts: Facts) -> set[BlockId]:
+        """Every block that has a say in this decision, lanes that may be looked at among them."""
+        outcome = self._policy.outcomes[facts.outcome]
+        found = {BlockId("outcome", outcome.name), BlockId("workflow", outcome.workflow)}
+        found |= {BlockId("lane", lane) for lane in outcome.lanes}
+        if not isinstance(facts, SettleFacts):
+            found |= {BlockId("plan", facts.plan)} if facts.plan is not None else set()
+            found |= {BlockId("lane", facts.lane)} if facts.lane is not None else set()
+        return found
 
     def _governing(self, facts: Facts) -> Iterator[Rules]:
         """The rules of every block that has a say in this decision."""

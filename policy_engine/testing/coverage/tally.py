@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from policy_engine.language.checked import Atom, BlockId, CheckedPolicy, Rule, RuleRef, atoms
+from policy_engine.language.checked import FILE_LEVEL, Atom, BlockId, CheckedPolicy, Rule, RuleRef, Rules, atoms
 from policy_engine.language.source import Source, Span
 
 
@@ -26,6 +26,9 @@ class Mark(StrEnum):
 
 RULE_MARKS = (Mark.EVALUATED, Mark.DECIDED, Mark.PASSED_OVER)
 ATOM_MARKS = (Mark.TRUE, Mark.FALSE)
+
+ROOMS = {"workflow": "workflows", "outcome": "outcomes", "plan": "plans", "lane": "lanes", "route": "routes"}
+"""Kind of block → where a checked policy keeps those that have rules."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,14 +55,15 @@ class Goal:
 class Tally:
     """How many decisions showed each goal, and how often a comparison was unknown.
 
-    `governed` are the rules whose block had a say in some decision, looked at or not; `errors` counts decision points
-    that raised for bad input.
+    `governed` are the rules whose block had a say in some decision, looked at or not, `blocks` those blocks and the
+    ones they name; `errors` counts decision points that raised for bad input.
     """
 
     seen: Counter[Goal] = field(default_factory=Counter)
     unknown: Counter[tuple[RuleRef, int]] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     governed: set[RuleRef] = field(default_factory=set)
+    blocks: set[BlockId] = field(default_factory=set)
     errors: int = 0
 
     def add(self, other: "Tally") -> None:
@@ -68,6 +72,7 @@ class Tally:
         self.unknown.update(other.unknown)
         self.decisions.update(other.decisions)
         self.governed |= other.governed
+        self.blocks |= other.blocks
         self.errors += other.errors
 
     @property
@@ -117,3 +122,11 @@ def total(tallies: Iterable[Tally]) -> Tally:
     for tally in tallies:
         whole.add(tally)
     return whole
+
+
+def rules_of(policy: CheckedPolicy, block: BlockId) -> Rules:
+    """The rules that stand in a block."""
+    if block == FILE_LEVEL:
+        return policy.rules
+    rules: Rules = getattr(policy, ROOMS[block.kind])[block.name].rules
+    return rules
