@@ -201,3 +201,123 @@ def test_every_rule_is_told_in_every_form(rule: LintRule) -> None:
     assert all(line.startswith("::") and "\n" not in line for line in to_github(made))
     assert rule.code in to_junit(made)
     assert rule.code in str(to_json(made))
+
+
+# ---------------------------------------------------------------- SARIF, field by field
+#
+# What §3 of SARIF 2.1.0 asks of each object that is written here: its properties with their shapes, an
+# exclamation mark behind those that are required. No object but a property bag may have any other property.
+
+TEXT, WHOLE, FROM_ONE, YES = "text", "whole", "from one", "true or false"
+LEVEL = ("none", "note", "warning", "error")
+SARIF: dict[str, dict[str, Any]] = {
+    "log": {"$schema": TEXT, "version!": ("2.1.0",), "runs!": ["run"]},  # §3.13
+    "run": {  # §3.14
+        "tool!": "tool",
+        "invocations": ["invocation"],
+        "artifacts": ["artifact"],
+        "columnKind": ("utf16CodeUnits", "unicodeCodePoints"),
+        "results": ["result"],
+    },
+    "tool": {"driver!": "toolComponent"},  # §3.18
+    "toolComponent": {"name!": TEXT, "version": TEXT, "rules": ["reportingDescriptor"]},  # §3.19
+    "invocation": {"executionSuccessful!": YES},  # §3.20
+    "artifact": {"location": "artifactLocation"},  # §3.24
+    "artifactLocation": {"uri": TEXT},  # §3.4
+    "reportingDescriptor": {  # §3.49
+        "id!": TEXT,
+        "name": TEXT,
+        "shortDescription": "multiformatMessageString",
+        "fullDescription": "multiformatMessageString",
+        "help": "multiformatMessageString",
+        "defaultConfiguration": "reportingConfiguration",
+        "properties": "propertyBag",
+    },
+    "multiformatMessageString": {"text!": TEXT, "markdown": TEXT},  # §3.12
+    "reportingConfiguration": {"level": LEVEL},  # §3.50
+    "result": {  # §3.27
+        "ruleId": TEXT,
+        "ruleIndex": WHOLE,
+        "level": LEVEL,
+        "message!": "message",
+        "locations": ["location"],
+        "relatedLocations": ["location"],
+        "partialFingerprints": "texts",
+        "suppressions": ["suppression"],
+        "fixes": ["fix"],
+    },
+    "message": {"text": TEXT},  # §3.11
+    "location": {"id": WHOLE, "message": "message", "physicalLocation": "physicalLocation"},  # §3.28
+    "physicalLocation": {"artifactLocation!": "artifactLocation", "region": "region"},  # §3.29
+    "region": {  # §3.30
+        "startLine": FROM_ONE,
+        "startColumn": FROM_ONE,
+        "endLine": FROM_ONE,
+        "endColumn": FROM_ONE,
+        "snippet": "artifactContent",
+    },
+    "artifactContent": {"text": TEXT},  # §3.3
+    "suppression": {"kind!": ("inSource", "external"), "justification": TEXT},  # §3.35
+    "fix": {"description": "message", "artifactChanges!": ["artifactChange"]},  # §3.55
+    "artifactChange": {"artifactLocation!": "artifactLocation", "replacements!": ["replacement"]},  # §3.56
+    "replacement": {"deletedRegion!": "region", "insertedContent": "artifactContent"},  # §3.57
+}
+
+
+def misfits(value: Any, shape: Any, where: str) -> list[str]:
+    """Every place where a value is not of its shape."""
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return [f"{where} is no list"]
+        return [bad for number, item in enumerate(value) for bad in misfits(item, shape[0], f"{where}[{number}]")]
+    if isinstance(shape, tuple):
+        return [] if value in shape else [f"{where} is {value!r}"]
+    if shape in (TEXT, WHOLE, FROM_ONE, YES):
+        fits = {
+            TEXT: isinstance(value, str),
+            WHOLE: type(value) is int and value >= 0,
+            FROM_ONE: type(value) is int and value >= 1,
+            YES: isinstance(value, bool),
+        }
+        return [] if fits[shape] else [f"{where} is {value!r}"]
+    if not isinstance(value, dict):
+        return [f"{where} is no object"]
+    if shape in ("texts", "propertyBag"):
+        return [] if shape == "propertyBag" or all(isinstance(item, str) for item in value.values()) else [where]
+    properties = {name.removesuffix("!"): of for name, of in SARIF[shape].items()}
+    found = [f"{where}.{name[:-1]} is missing" for name in SARIF[shape] if name[-1] == "!" and name[:-1] not in value]
+    for name, item in value.items():
+        found += (
+            misfits(item, properties[name], f"{where}.{name}") if name in properties else [f"{where}.{name} is new"]
+        )
+    return found
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.code) for rule in every_rule()])
+def test_the_log_of_every_bad_is_sarif(rule: LintRule) -> None:
+    sources = tuple(sources_of(page_of(rule).bad))
+    findings = lint(subject_of(sources), Choice(select=("L", rule.code)))
+    log: Any = to_sarif(Report(sources=sources, rules=every_rule(), findings=findings), "1.2.3")
+    assert misfits(log, "log", "log") == []
+    (found,) = log["runs"]
+    codes = [item["id"] for item in found["tool"]["driver"]["rules"]]
+    assert len(set(codes)) == len(codes)
+    for result in found["results"]:
+        assert len(result["locations"]) == 1
+        region = result["locations"][0]["physicalLocation"]["region"]
+        assert (region["startLine"], region["startColumn"]) <= (region["endLine"], region["endColumn"])
+
+
+def test_the_checker_of_shapes_sees_what_is_wrong() -> None:
+    log: Any = to_sarif(report(FLAWED), "1.2.3")
+    found = log["runs"][0]
+    del found["tool"]["driver"]["name"]
+    found["results"][0]["level"] = "grave"
+    found["results"][1]["colour"] = "red"
+    found["results"][2]["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
+    assert misfits(log, "log", "log") == [
+        "log.runs[0].tool.driver.name is missing",
+        "log.runs[0].results[0].level is 'grave'",
+        "log.runs[0].results[1].colour is new",
+        "log.runs[0].results[2].locations[0].physicalLocation.region.startLine is 0",
+    ]
