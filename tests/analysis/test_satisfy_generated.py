@@ -10,7 +10,18 @@ from policy_engine.analysis.satisfy.prove import prove
 from policy_engine.analysis.witness import complete
 from policy_engine.language.checked import reads
 from policy_engine.language.vocabulary import Point
-from tests.analysis.worlds import Asked, Setting, drawn, grid, questions, setting, truth, view_of, wanted_of
+from tests.analysis.worlds import (
+    Asked,
+    Setting,
+    counters_out_of_order,
+    drawn,
+    grid,
+    questions,
+    setting,
+    truth,
+    view_of,
+    wanted_of,
+)
 
 SEEDS = range(60)
 
@@ -66,7 +77,7 @@ def test_facts_never_do_what_is_excluded(seed: int) -> None:
     for point, facts in drawn(of, seed, 150):
         view = view_of(of.checked, point, facts)
         for rule, wanted in never:
-            if point in rule.points:
+            if point in rule.points and not counters_out_of_order(of.checked, rule, view):
                 assert view.holds(rule) is not wanted, (rule.ref, wanted, facts)
 
 

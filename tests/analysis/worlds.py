@@ -177,6 +177,12 @@ def _nested(part: str, whole: str) -> bool:
     return part == whole or any(small == part and _nested(large, whole) for small, large in _INSIDE)
 
 
+def counters_out_of_order(policy: CheckedPolicy, rule: Rule, view: View) -> bool:
+    """Whether the counters that a rule reads hold what no ledger would."""
+    names = {read.name: read for read in reads(rule.condition)}
+    return _out_of_order(policy, names, {name: view._look_up(read) for name, read in names.items() if read.meter})
+
+
 # ---------------------------------------------------------------- real facts
 
 

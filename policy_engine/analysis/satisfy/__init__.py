@@ -8,7 +8,7 @@ what it leaves open is asked of z3, where the extra `prove` is installed.
 from collections.abc import Iterable, Mapping
 
 from policy_engine.analysis.satisfy.answers import Answer, Impossible, Undecided, Value, Want, Witness
-from policy_engine.analysis.satisfy.ceiling import goals_of, makers, names_of
+from policy_engine.analysis.satisfy.ceiling import CEILING, REMAINING, SPENT, goals_of, makers, names_of
 from policy_engine.analysis.satisfy.domains import FALSE, TRUE, UNKNOWN, Domain
 from policy_engine.analysis.satisfy.kleene import truth_of
 from policy_engine.analysis.satisfy.prove import prove
@@ -16,7 +16,7 @@ from policy_engine.analysis.satisfy.rows import Row
 from policy_engine.analysis.satisfy.split import Goal, Known, Question, Split, Splitter
 from policy_engine.analysis.satisfy.world import STRUCTURE, World
 from policy_engine.evaluation.reference.view import NO_PLAN
-from policy_engine.language.checked import CheckedPolicy, Member, Read, Test, atoms, reads
+from policy_engine.language.checked import CeilingRule, CheckedPolicy, Member, Read, Test, atoms, reads
 from policy_engine.language.vocabulary import Unit
 
 __all__ = [
@@ -43,6 +43,7 @@ class Satisfier:
         self._policy = policy
         self._world = World(policy)
         self._splitter = Splitter(self._world)
+        self._ceilings: dict[tuple[CeilingRule, ...], tuple[tuple[Goal, ...], tuple[Split, ...]]] = {}
 
     def satisfy(self, wants: Iterable[Want], *, fixed: Mapping[str, Value] = _NOTHING, known: bool = False) -> Answer:
         """Facts under which all wants come out as wanted at once.
@@ -86,13 +87,15 @@ class Satisfier:
         for test in tests:
             found.update((read.name, read) for read in reads(test))
         silent: frozenset[str] = frozenset()
-        if "ceiling" in found or "remaining" in found:
+        if "remaining" in found:
+            found.update((read.name, read) for read in (CEILING, SPENT))
+        if "ceiling" in found:
             rules = makers(self._policy, fixed)
             if rules is not None:
                 silent = frozenset({"estimate"} - found.keys())  # at a failure, where it is read, there is none
                 found.update((read.name, read) for read in names_of(rules))
                 tests += [rule.condition for rule in rules if rule.condition is not None]
-                more, splits = goals_of(rules)
+                more, splits = self._tied(rules)
                 asked += more
         domains = self._domains(found, _texts(tests), fixed, known=known)
         if domains is None:
@@ -104,9 +107,14 @@ class Satisfier:
             return None
         order = tuple(self._world.order(found.values())) if len(found) > 1 else ()
         if "remaining" in found:
-            tied, row = _what_remains(found)
-            splits, order = (*splits, *tied), (*order, *row)
+            splits, order = (*splits, _REMAINING_KNOWN), (*order, _REMAINING_LEFT)
         return Question(tuple(asked), found, domains, places, splits, order)
+
+    def _tied(self, rules: tuple[CeilingRule, ...]) -> tuple[tuple[Goal, ...], tuple[Split, ...]]:
+        """The goals of these rules, made once."""
+        if rules not in self._ceilings:
+            self._ceilings[rules] = goals_of(rules)
+        return self._ceilings[rules]
 
     def _domains(
         self, found: Mapping[str, Read], texts: Mapping[str, list[str]], fixed: Mapping[str, Value], *, known: bool
@@ -140,17 +148,15 @@ def _none_found(answer: Answer) -> bool | None:
     return False if isinstance(answer, Witness) else None
 
 
-def _what_remains(found: Mapping[str, Read]) -> tuple[tuple[Split, ...], tuple[Row, ...]]:
-    """`remaining` is known where `ceiling` and `spent` are, and at most what is between them."""
-    others = [found[name] for name in ("ceiling", "spent") if name in found]
-    remaining = found["remaining"]
-    if not others:
-        return (), ()
-    known: tuple[Goal, ...] = tuple((Known(read, known=True), TRUE) for read in (remaining, *others))
-    silent: tuple[Goal, ...] = ((Known(remaining, known=False), TRUE),)
-    why = [((Known(read, known=False), TRUE),) for read in others] if len(others) == 2 else [()]
-    split: Split = (known, *((*silent, *reason) for reason in why))
-    if "ceiling" not in found:
-        return (split,), ()
-    spent = ((1, "spent"),) if "spent" in found else ()
-    return (split,), (Row(((1, "remaining"), *spent, (-1, "ceiling")), 0),)
+def _known(read: Read, known: bool) -> Goal:
+    return Known(read, known), TRUE
+
+
+_REMAINING_KNOWN: Split = (
+    tuple(_known(read, True) for read in (REMAINING, CEILING, SPENT)),
+    *((_known(REMAINING, False), _known(read, False)) for read in (CEILING, SPENT)),
+)
+"""`remaining` is known where `ceiling` and `spent` are."""
+
+_REMAINING_LEFT = Row(((1, "remaining"), (1, "spent"), (-1, "ceiling")), 0)
+"""What is reserved is not below zero."""

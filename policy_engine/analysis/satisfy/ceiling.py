@@ -25,7 +25,7 @@ def builtin(name: str) -> Read:
     return Read(name, BUILTINS[name].unit)
 
 
-CEILING, PRICE = builtin("ceiling"), builtin("price")
+CEILING, REMAINING, SPENT, PRICE = map(builtin, ("ceiling", "remaining", "spent", "price"))
 
 
 def makers(policy: CheckedPolicy, fixed: Mapping[str, Value]) -> tuple[CeilingRule, ...] | None:
