@@ -75,20 +75,23 @@ def most_retries(subject: "Subject", case: Case, route: str) -> int:
     """The most retries of one step on a route.
 
     A class has at most the least count of the rules that surely apply to it, else the greatest of those that
-    may; and every retry uses up a count of the rule that permits it, so all have at most the sum of the counts.
+    may; all classes of a rule that surely applies have its count together; and every retry uses up a count of the
+    rule that permits it, so there are no more than the sum of the counts.
     """
     who = subject.worst.who(case, route)
     sure, maybe = dict[str, int](), dict[str, int]()
-    rules: tuple[RetryRule, ...] = subject.worst.retry_rules(case, route)
+    certain: list[RetryRule] = []
+    rules = subject.worst.retry_rules(case, route)
     for rule in rules:
-        certain = applies(rule, who) is True
-        for name in rule.classes:
-            if certain:
-                sure[name] = min(sure.get(name, rule.count), rule.count)
-            else:
-                maybe[name] = max(maybe.get(name, 0), rule.count)
-    by_class = sum((maybe | sure).values())
-    return min(by_class, sum(rule.count for rule in rules))
+        if applies(rule, who) is True:
+            certain.append(rule)
+            sure.update((name, min(sure.get(name, rule.count), rule.count)) for name in rule.classes)
+        else:
+            maybe.update((name, max(maybe.get(name, 0), rule.count)) for name in rule.classes)
+    by_class = maybe | sure
+    whole = sum(by_class.values())
+    together = [rule.count + whole - sum(by_class[name] for name in rule.classes) for rule in certain]
+    return min(whole, sum(rule.count for rule in rules), *together)
 
 
 def _tightest(subject: "Subject", case: Case, quantity: str, scope: str, route: str | None = None) -> int | None:
