@@ -86,7 +86,7 @@ def test_what_is_called_a_loss_can_be_made_and_sold() -> None:
     run = engine.execution("draft", customer="acme")
     attempt = run.step("main").attempt(input_tokens=0, max_output_tokens=10**9, min_output_tokens=1)
     assert attempt is not None
-    attempt.succeed(cost_nanos=attempt.decision.reserved_nanos)
+    attempt.succeed(cost_nanos=attempt.decision.reserved_nanos or 0)
     run.deliver()
     assert run.revenue_nanos == 400_000_000 < run.spent_nanos <= 600_000_000
 
