@@ -70,11 +70,10 @@ class Word(Aspect):
 
     def _read(self, value: Any) -> Any:
         if not isinstance(value, str):
-            raise UnitError(f"{shown(value)} is no word")
+            raise UnitError(f"cannot be {shown(value)}; write one word")
         if self.words and value not in self.words:
-            raise UnitError(
-                f"`{value}` cannot be; {did_you_mean(value, self.words) or 'one of ' + one_of(self.words, 20)}"
-            )
+            likely = did_you_mean(value, (*self.words, NONE)) or f"it is one of {one_of(self.words, 20)}"
+            raise UnitError(f"cannot be `{value}`; {likely}")
         return value
 
 
@@ -83,7 +82,7 @@ class Money(Aspect):
 
     def _read(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-            raise UnitError(f"{shown(value)} is no amount of money")
+            raise UnitError(f"cannot be {shown(value)}; write an amount such as `$0.30`")
         return value
 
     def _differs(self, want: Any, got: Any, currency: str) -> bool:
@@ -111,7 +110,7 @@ class Count(Aspect):
 
     def _read(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UnitError(f"{shown(value)} is no whole number")
+            raise UnitError(f"cannot be {shown(value)}; write a whole number")
         return value
 
 
@@ -163,7 +162,7 @@ class Alerts(Aspect):
         if value == NONE:
             return {}
         if not isinstance(value, Mapping):
-            raise UnitError("alerts are written as `rule: percent`, such as `{ceiling $150 per day: 80%}`")
+            raise UnitError("cannot be read; write `rule: percent`, such as `{ceiling $150 per day: 80%}`")
         return {str(name): str(percent).removesuffix("%") for name, percent in value.items()}
 
     def _differs(self, want: Any, got: Any, currency: str) -> bool:
@@ -185,7 +184,7 @@ class Shadows(Aspect):
 
     def read(self, value: Any) -> Any:
         if not isinstance(value, Mapping) or not set(map(str, value.values())) <= {"refuses", "passes", "silent"}:
-            raise UnitError("shadow verdicts are written as `rule: refuses`, `rule: passes` or `rule: silent`")
+            raise UnitError("cannot be read; write `rule: refuses`, `rule: passes` or `rule: silent`")
         return {str(name): str(verdict) for name, verdict in value.items()}
 
     def _differs(self, want: Any, got: Any, currency: str) -> bool:
@@ -210,7 +209,7 @@ class Refused(Aspect):
         if value == NONE:
             return {}
         if not isinstance(value, Mapping):
-            raise UnitError("refused lanes are written as `lane: reason`, such as `{premium: forbidden}`")
+            raise UnitError("cannot be read; write `lane: reason`, such as `{premium: forbidden}`")
         return {str(lane): frozenset(texts(why)) for lane, why in value.items()}
 
     def _differs(self, want: Any, got: Any, currency: str) -> bool:
@@ -240,16 +239,19 @@ def texts(value: Any) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else [value]
     for item in listed:
         if not isinstance(item, str):
-            raise UnitError(f"{shown(item)} is no text")
+            raise UnitError(f"cannot be {shown(item)}; write a name, or a list of names")
     return tuple(" ".join(item.split()) for item in listed)
 
 
 def micros(value: Any) -> int:
     """A duration as authors write it, in microseconds. Raises `UnitError`."""
     if isinstance(value, str):
-        return duration_micros(value)
+        try:
+            return duration_micros(value)
+        except UnitError:
+            raise UnitError(f"cannot be {shown(value)}; write a duration such as `90s`, `2h` or `3d`") from None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise UnitError(f"{shown(value)} is no duration; write `90s`")
+        raise UnitError(f"cannot be {shown(value)}; write a duration such as `90s`")
     return int(Decimal(str(value)) * 10**6)
 
 
@@ -289,7 +291,7 @@ def _numbers(name: Any, numbers: Any) -> dict[str, Any] | None:
     if numbers is None:
         return None
     if not isinstance(numbers, Mapping) or not set(numbers) <= {"limit", "used", "asked"}:
-        raise UnitError(f"the numbers of `{name}` are `limit`, `used` and `asked`")
+        raise UnitError(f"cannot be read; the numbers of `{name}` are `limit`, `used` and `asked`")
     return dict(numbers)
 
 

@@ -4,7 +4,7 @@ A case that names a rule by how it begins gets the whole of its words here, so t
 afterwards it means that rule and no other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,17 +15,20 @@ from policy_engine.policy import Policy
 from policy_engine.testing import entries, mistakes
 from policy_engine.testing.cases import Case
 from policy_engine.testing.decisions import DecisionCase
-from policy_engine.testing.entries import Entries
+from policy_engine.testing.entries import LIKE, Entries
 from policy_engine.testing.expectation import Expectation, Wanted
 from policy_engine.testing.nodes import Node
 from policy_engine.testing.scenario import ScenarioCase
 from policy_engine.testing.timeline import Event
 
 
-def check(cases: Iterable[Case], policy: Policy) -> list[Diagnostic]:
-    """What the cases name that the policy does not have."""
+def check(cases: Iterable[Case], policy: Policy, fixtures: Mapping[str, Node]) -> list[Diagnostic]:
+    """What the cases, and fixtures that none of them uses, name that the policy does not have."""
     against = Against(policy)
     found: list[Diagnostic] = []
+    for node in fixtures.values():
+        own = node.value if isinstance(node.value, dict) else {}
+        found += against.entries(Entries({}, {name: entry for name, entry in own.items() if name != LIKE}), "admit")
     for case in cases:
         if isinstance(case, DecisionCase):
             found += against.entries(case.given, case.point)

@@ -95,7 +95,5 @@ def of(
         try:
             wanted.append(Wanted(key, aspect, aspect.read(entry.plain()), entry))
         except UnitError as error:
-            found.append(
-                mistakes.bad_value(entry.span, f"`{key}`: {error}", f"see `{key}` in the documentation of policy tests")
-            )
+            found.append(mistakes.bad_value(entry.span, f"`{key}` {error}"))
     return Expectation(tuple(wanted), span, bad_input)

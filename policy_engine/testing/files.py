@@ -66,15 +66,21 @@ def find(paths: Iterable[Path]) -> list[Path]:
 def read(path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSError] | None = None) -> TestFile:
     """One test file, checked against its policy. `policies` keeps what was loaded before."""
     source, mistaken = decode(path.read_bytes(), path.as_posix())
-    file = TestFile(path, source=source)
     if mistaken:
-        file.diagnostics = mistaken
-        return file
+        return TestFile(path, source=source, diagnostics=mistaken)
+    return read_source(source, path, policies)
+
+
+def read_source(
+    source: Source, path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSError] | None = None
+) -> TestFile:
+    """The tests of a text, as if it stood in a file of this name."""
+    file = TestFile(path, source=source)
     found: list[Diagnostic] = []
     root, unread = compose(source)
     found += unread
     start = Span(source, 0, 1)
-    if root is None:
+    if root is None or found:  # what is no plain YAML is read no further: its shape would be guessed
         file.diagnostics = in_order(found or [mistakes.no_cases(start)])
         return file
     form = shape(FileForm, root, found)
@@ -89,7 +95,7 @@ def read(path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSE
         found.append(mistakes.no_cases(start))
     found += _same_names(cases)
     if policy is not None:
-        found += checking.check(cases, policy)
+        found += checking.check(cases, policy, _mapping(entries.get("fixtures")))
     file.diagnostics = in_order(found)
     if policy is not None and not any(item.severity is Severity.ERROR for item in found):
         file.policy, file.cases = policy, tuple(cases)
@@ -152,7 +158,7 @@ def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Di
             mistakes.wrong_shape(place, f"this case {said}", f"write one of {', '.join(f'`{p}:`' for p in POINTS)}")
         )
         return
-    point = points[0]
+    point, before = points[0], len(found)
     given = resolve(entries[point], fixtures, found)
     where = f"an expectation of `{point}`"
     shared = expectation.Expectation((), place)
@@ -160,7 +166,7 @@ def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Di
         shared = expectation.read(entries["expect"], ASPECTS[point], where, found)
     zero = form.counters == "zero"
     if "table" not in entries:
-        if not shared:
+        if not shared and len(found) == before:
             found.append(mistakes.expects_nothing(place))
         yield DecisionCase(form.case, path, place, point, given, shared, zero)
         return
@@ -191,7 +197,7 @@ def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Di
         here = {line.key for line in expect.wanted}
         kept = tuple(line for line in shared.wanted if line.key not in here)
         whole = expectation.Expectation((*kept, *expect.wanted), row.span, expect.bad_input or shared.bad_input)
-        if not whole:
+        if not whole and len(found) == before:
             found.append(mistakes.expects_nothing(row.span))
         title = ", ".join(_word(cell) for cell in cells[:split])
         yield DecisionCase(f"{form.case} [{title}]", path, row.span, point, given.with_(facts), whole, zero)
@@ -206,7 +212,7 @@ def _scenario(path: Path, node: Node, fixtures: dict[str, Node], found: list[Dia
     try:
         moment_micros(start, "UTC")
     except UnitError as error:
-        found.append(mistakes.bad_value(entries["start"].span, str(error), "the policy's time zone is meant"))
+        found.append(mistakes.bad_value(entries["start"].span, f"`start` {error}"))
     before = len(found)
     events = [read_event(item, fixtures, found) for item in _items(entries["timeline"])]
     whole = tuple(event for event in events if event is not None)

@@ -7,10 +7,10 @@ depends on the policy and is looked at in `checking.py`.
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from policy_engine.language.diagnostics import Diagnostic
 from policy_engine.language.source import Span
-from policy_engine.language.units import UnitError
 from policy_engine.testing import mistakes
 from policy_engine.testing.nodes import Node
 
@@ -18,9 +18,13 @@ POINTS = ("admit", "attempt", "progress", "failure", "settle")
 F = TypeVar("F", bound=BaseModel)
 
 
+def _misfit(message: str, hint: str) -> PydanticCustomError:
+    return PydanticCustomError("misfit", "{message}", {"message": message, "hint": hint})
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise UnitError("a text belongs here")
+        raise _misfit("a text belongs here", "put it in quotes")
     return " ".join(value.split())
 
 
@@ -30,19 +34,19 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _mapping(value: Any) -> Any:
     if not isinstance(value, dict):
-        raise UnitError("entries of the form `name: value` belong here")
+        raise _misfit("entries belong here", "write `name: value`")
     return value
 
 
 def _list(value: Any) -> Any:
     if not isinstance(value, list) or not value:
-        raise UnitError("a list of items, each after a `-`, belongs here")
+        raise _misfit("a list belongs here", "begin each item with `-`")
     return value
 
 
 def _facts(value: Any) -> Any:
     if not isinstance(value, str | dict):
-        raise UnitError("facts of the form `name: value`, or the name of a fixture, belong here")
+        raise _misfit("facts belong here", "write `name: value`, or the name of a fixture")
     return value
 
 
@@ -90,7 +94,7 @@ class ScenarioForm(Form):
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UnitError(f"`{value}` is no whole number")
+        raise _misfit("a whole number belongs here", "write it without a sign, a point or a unit")
     return value
 
 
@@ -165,11 +169,9 @@ def shape(form: type[F], node: Node, found: list[Diagnostic]) -> F | None:
                 name = str(path[-1])
                 found.append(mistakes.key_missing(name, _head(node), where, EXAMPLES.get(name, f"{name}: …")))
             else:
-                words = item["msg"].removeprefix("Value error, ").replace("'", "`")
-                words = words[:1].lower() + words[1:]
-                found.append(
-                    mistakes.wrong_shape(place.span, f"`{path[0]}`: {words}", "see the documentation of policy tests")
-                )
+                hint = item.get("ctx", {}).get("hint", "see the documentation of policy tests")
+                words = item["msg"][:1].lower() + item["msg"][1:].replace("'", "`")
+                found.append(mistakes.wrong_shape(place.span, f"`{path[0]}`: {words}", hint))
         return None
 
 

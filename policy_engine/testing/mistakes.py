@@ -18,8 +18,13 @@ _CANNOT_START = {
     "`": ("a text cannot start with a backtick here", "put it in quotes"),
     "%": ("a text cannot start with `%` here", "put it in quotes"),
 }
+_STRANGE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _YAML_PROBLEMS = (
-    ("mapping values are not allowed", "this colon makes no sense here", "put the text in quotes if the colon is its"),
+    (
+        "mapping values are not allowed",
+        "this colon makes no sense here",
+        "indent it as its neighbours are, or put the text in quotes",
+    ),
     ("',' or '\\]'", "this list is not closed, or a comma is missing", "close it with `]`"),
     ("',' or '}'", "this mapping is not closed, or a comma is missing", "close it with `}`"),
     ("end of stream", "these quotes are not closed", "close them"),
@@ -39,8 +44,13 @@ _YAML_PROBLEMS = (
 
 def not_yaml(source: Source, error: Any) -> Diagnostic:
     """A text that is no YAML; the parser's words are replaced where they are known."""
+    if hasattr(error, "position"):  # it counts bytes or characters, as the parser has it: looked for again
+        strange = _STRANGE.search(source.text)
+        offset = strange.start() if strange is not None else 0
+        hint = 'take it out, or write it as `"\\x07"` in quotes'
+        return _no_yaml(source, offset, "this sign cannot stand in YAML", hint)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    offset = mark.index if mark is not None else getattr(error, "position", 0)
+    offset = mark.index if mark is not None else 0
     context = getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "")
     if "cannot start any token" in problem:
@@ -51,6 +61,10 @@ def not_yaml(source: Source, error: Any) -> Diagnostic:
         message, hint = known[0] if known else unknown
         if context is not None and ("not closed" in message):
             offset = context.index  # where it begins says more than where the text ends
+    return _no_yaml(source, offset, message, hint)
+
+
+def _no_yaml(source: Source, offset: int, message: str, hint: str) -> Diagnostic:
     return Diagnostic(code="T001", message=message, span=Span(source, offset, offset + 1), hint=hint)
 
 
@@ -212,5 +226,7 @@ def bad_policy(span: Span, errors: int) -> Diagnostic:
 # ---------------------------------------------------------------- values
 
 
-def bad_value(span: Span, message: str, hint: str = "see `policy eval POINT --schema` for what it takes") -> Diagnostic:
-    return Diagnostic(code="T030", message=message, span=span, hint=hint)
+def bad_value(span: Span, said: str) -> Diagnostic:
+    """A value that cannot be meant; `said` is what is wrong and, after a semicolon, what to do."""
+    message, _, hint = said.partition("; ")
+    return Diagnostic(code="T030", message=message, span=span, hint=hint or "see `policy eval POINT --schema`")

@@ -63,7 +63,7 @@ def moment_micros(text: str, zone: str) -> int:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise UnitError(f"`{text}` is no time; write it as `2026-01-31 09:00`") from None
+        raise UnitError(f"cannot be `{text}`; write a time such as `2026-01-31 09:00`") from None
     return micros_of(time if time.tzinfo is not None else time.replace(tzinfo=ZoneInfo(zone)))
 
 
@@ -143,13 +143,13 @@ def _read_values(event: Event, what: Node, fixtures: Mapping[str, Node], found: 
         try:
             event.values |= {"micros": micros(what.value), "for": what.value}
         except UnitError as error:
-            found.append(mistakes.bad_value(what.span, str(error), "write a duration such as `90s`, `2h` or `3d`"))
+            found.append(mistakes.bad_value(what.span, f"`wait` {error}"))
     elif kind == "clock":
         try:
             moment_micros(str(what.value), "UTC")
             event.values["for"] = str(what.value)
         except UnitError as error:
-            found.append(mistakes.bad_value(what.span, str(error), "the policy's time zone is meant"))
+            found.append(mistakes.bad_value(what.span, f"`clock` {error}"))
     elif kind == "top_up":
         if isinstance(what.value, str):
             event.values["pack"] = what.value
@@ -186,9 +186,11 @@ def _read_expectation(event: Event, node: Node, found: list[Diagnostic]) -> None
             for name, amount in entry.value.items():
                 aspects[name] = Counter.called(name) if key == "counters" else Units.called(name)
                 world.append((name, amount))
+        elif key in ("counters", "units"):
+            found.append(mistakes.wrong_shape(entry.span, f"`{key}` are several", f"write `{key}: {{name: amount}}`"))
         elif key in of_decision:
             decision.append((key, entry))
-        elif key in WORLD or key in ("counters", "units"):
+        elif key in WORLD:
             world.append((key, entry))
         else:
             extra = ["then"] if event.kind == "attempt" else []

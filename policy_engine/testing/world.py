@@ -49,9 +49,9 @@ class Counter(Aspect):
 
     def _read(self, value: Any) -> Any:
         if isinstance(value, Mapping) and not set(value) <= {"settled", "reserved"}:
-            raise UnitError("a counter has `settled` and `reserved`")
+            raise UnitError("cannot be read; a counter has `settled` and `reserved`")
         if isinstance(value, bool | list):
-            raise UnitError(f"{shown(value)} is no amount")
+            raise UnitError(f"cannot be {shown(value)}; write an amount")
         return value
 
     def _differs(self, want: Any, got: Reading, currency: str) -> bool:
@@ -74,7 +74,7 @@ class Counter(Aspect):
         if self.money:
             return nanos(value, currency)
         if not isinstance(value, int):
-            raise UnitError(f"{shown(value)} is no whole number")
+            raise UnitError(f"cannot be {shown(value)}; write a whole number")
         return value
 
     def _said(self, value: int, currency: str) -> str:
