@@ -22,6 +22,7 @@ BENCHMARKS = {
     "threads": "Threads",
     "batch": "A million rows",
     "load": "Loading",
+    "linting": "Linting",
     "imports": "Importing",
     "startup": "Starting",
 }

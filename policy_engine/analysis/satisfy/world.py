@@ -26,6 +26,8 @@ from policy_engine.language.vocabulary import BUILTINS, NUMERIC, Unit
 STRUCTURE = ("outcome", "workflow", "lane", "route")
 """Names that say where in the policy an execution is; they go together."""
 
+_NO_VALUES: frozenset[object] = frozenset()
+
 _COUNTED = ("spent", "attempts")
 """Built-in names that are counters of the execution: unknown where the store is silent."""
 
@@ -53,6 +55,10 @@ class World:
         self._values: dict[str, tuple[object, ...]] = {
             name: tuple(dict.fromkeys(place[number] for place in self._places)) for number, name in enumerate(STRUCTURE)
         }
+        self._places_of: tuple[dict[object, list[tuple[str, str, str, str]]], ...] = tuple({} for _ in STRUCTURE)
+        for place in self._places:
+            for index, value in zip(self._places_of, place, strict=True):
+                index.setdefault(value, []).append(place)
         self._values["plan"] = (*policy.plans, NO_PLAN)
         self._values["error"] = policy.error_classes
         self._list_prices = tuple(dict.fromkeys(outcome.price_nanos for outcome in policy.outcomes.values()))[:_LIKELY]
@@ -115,16 +121,31 @@ class World:
     def place(self, left: Mapping[str, frozenset[object]]) -> tuple[str, str, str, str] | None:
         """The first outcome, workflow, lane and route that go together; `left` are the values these may have."""
         allowed = [left.get(name) for name in STRUCTURE]
-        for place in self._places:
+        for place in self._among(left):
             if all(values is None or value in values for value, values in zip(place, allowed, strict=True)):
                 return place
         return None
+
+    def _among(self, left: Mapping[str, frozenset[object]]) -> Iterable[tuple[str, str, str, str]]:
+        """The places to look through, in declared order: those of one value, where a name has just one left.
+
+        In a large policy that is a handful out of thousands.
+        """
+        found: Iterable[tuple[str, str, str, str]] = self._places
+        fewest = len(self._places)
+        for index, name in zip(self._places_of, STRUCTURE, strict=True):
+            if len(values := left.get(name, _NO_VALUES)) == 1:
+                (value,) = values
+                here = index.get(value, [])
+                if len(here) < fewest:
+                    found, fewest = here, len(here)
+        return found
 
     def places(self, left: Mapping[str, frozenset[object]], read: Iterable[str]) -> list[dict[str, str]]:
         """The values that these names of the structure have together, as far as others are among `left`."""
         names = tuple(read)
         found: dict[tuple[str, ...], None] = {}
-        for place in self._places:
+        for place in self._among(left):
             named = dict(zip(STRUCTURE, place, strict=True))
             if all(named[name] in values for name, values in left.items()):
                 found[tuple(named[name] for name in names)] = None
