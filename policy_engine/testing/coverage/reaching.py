@@ -12,7 +12,7 @@ from policy_engine.language.vocabulary import Point
 from policy_engine.policy import Policy
 from policy_engine.testing.coverage.observer import observed
 from policy_engine.testing.coverage.tally import Goal, Mark, Subject, Tally, goals, rules_of
-from policy_engine.testing.probing import Probe, Prober
+from policy_engine.testing.probing import Probe, Prober, smaller
 
 
 class Reaching:
@@ -29,8 +29,13 @@ class Reaching:
             self._found[subject] = self._search(subject)
         probe = self._found[subject].get(goal)
         if probe is not None:
+            probe = smaller(probe, lambda less: self._reaches(less, goal))
             return probe.point.value, probe.entries, False
         return None, None, out_of_reach(self._prober.satisfier, subject, goal)
+
+    def _reaches(self, probe: Probe, goal: Goal) -> bool:
+        tally = Tally()
+        return probe.ask(observed(self._policy, tally)) is not None and tally.seen[goal] > 0
 
     def _search(self, subject: Subject) -> Mapping[Goal, Probe]:
         """The first probe for every goal of a rule that one reaches."""

@@ -1,13 +1,25 @@
 """Mutants that are proven to change nothing: no test could notice them, and none is asked to.
 
-Three proofs: a condition comes out as before whatever the facts; a ceiling or limit was and stays looser than another
-one on the same counter, so that it is never the tightest; two fallbacks that changed about are never both meant.
+Four proofs: a condition comes out as before whatever the facts; a ceiling or limit was and stays looser than another
+one on the same counter, so that it is never the tightest; two fallbacks that changed about are never both meant; the
+longest delay of a retry is never come to.
 """
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from policy_engine.analysis.satisfy import Impossible, Satisfier, Want
-from policy_engine.language.checked import AllOf, CeilingRule, CheckedPolicy, FallbackRule, LimitRule, Rule, Test
+from policy_engine.language.checked import (
+    AllOf,
+    CeilingRule,
+    CheckedPolicy,
+    FallbackRule,
+    LimitRule,
+    RetryRule,
+    Rule,
+    Test,
+)
 from policy_engine.testing.coverage.tally import rules_of
 from policy_engine.testing.mutation.meaning import meaning
 from policy_engine.testing.mutation.mutants import Mutant
@@ -29,6 +41,8 @@ class Equivalence:
             return False
         if isinstance(old, FallbackRule) and mutant.operator == "fallback order":
             return isinstance(new, FallbackRule) and self._never_both(old, new)
+        if isinstance(old, RetryRule) and isinstance(new, RetryRule) and _waits(old) == _waits(new):
+            return bool(meaning(replace(old, longest_micros=None)) == meaning(replace(new, longest_micros=None)))
         if isinstance(old, CeilingRule | LimitRule) and self._never_tightest(old, new):
             return True
         if new is None or old.condition is None or new.condition is None:
@@ -101,8 +115,12 @@ def _limit(rule: Rule) -> int | None:
     return rule.count if isinstance(rule, LimitRule) else None
 
 
-def _same_but_condition(old: Rule, new: Rule) -> bool:
-    from msgspec.structs import replace
+def _waits(rule: RetryRule) -> list[int]:
+    """The delay before each retry that it ever permits."""
+    longest = rule.longest_micros
+    return [rule.first_micros if longest is None else min(longest, rule.first_micros << n) for n in range(rule.count)]
 
+
+def _same_but_condition(old: Rule, new: Rule) -> bool:
     nothing = AllOf(())
     return bool(meaning(replace(old, condition=nothing)) == meaning(replace(new, condition=nothing)))

@@ -1,6 +1,6 @@
 """Decisions to try for a rule, from plain to far-fetched. None of them claims anything: who asks replays them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
@@ -82,6 +82,9 @@ class Prober:
             for fallback in leading_to(self.policy.checked, rule.block.name):
                 if fallback.condition is not None:
                     yield from ([*wanted, Want(fallback.condition, True)] for wanted in wants)
+        if rule.block.kind == "lane" and isinstance(rule, LimitRule | CeilingRule):
+            for way in self._ways_into(rule.block.name):
+                yield from ([*wanted, *way] for wanted in wants)
 
     def of_block(self, block: BlockId) -> Iterator[Probe]:
         """Decisions that a setting of a block may change: admissions, starts, failures, and deliveries."""
@@ -101,15 +104,18 @@ class Prober:
             yield Probe(Point.SETTLE, {"outcome": place.outcome, "state": "running", "event": "deliver", "price": "1"})
 
     def _entries_of(self, place: Place) -> Iterator[tuple[Want, ...]]:
-        """Ways into the lanes of an outcome: as anybody, then as one whom a lane's `allow` lets in."""
+        """As anybody, then as one whom a lane of the outcome lets in."""
         yield ()
-        checked = self.policy.checked
-        for lane in checked.outcomes[place.outcome].lanes:
-            rules = checked.lanes[lane].rules
-            barred = [Want(rule.condition, False) for rule in rules.forbids if rule.condition is not None]
-            for rule in rules.allows:
-                if rule.condition is not None:
-                    yield (Want(rule.condition, True), *barred)
+        for lane in self.policy.checked.outcomes[place.outcome].lanes:
+            yield from self._ways_into(lane)
+
+    def _ways_into(self, lane: str) -> Iterator[tuple[Want, ...]]:
+        """For each `allow` of a lane: it holds, and nothing forbids."""
+        rules = self.policy.checked.lanes[lane].rules
+        open_ = [Want(rule.condition, False) for rule in rules.forbids if rule.condition is not None]
+        for rule in rules.allows:
+            if rule.condition is not None:
+                yield (Want(rule.condition, True), *open_)
 
     def _capped(self, place: Place, entries: Entries) -> Iterator[Entries]:
         """A customer whose overage is close to its cap."""
@@ -169,3 +175,12 @@ def bare(entries: Mapping[str, Any]) -> Entries:
     if found.get("attempt") == 1:
         del found["attempt"]
     return {**found, "meters": meters} if meters else found
+
+
+def smaller(probe: Probe, still: Callable[[Probe], bool]) -> Probe:
+    """The probe without every entry that it can do without."""
+    for name in list(probe.entries):
+        less = Probe(probe.point, {key: value for key, value in probe.entries.items() if key != name})
+        if still(less):
+            probe = less
+    return probe

@@ -1,0 +1,221 @@
+"""A case that would notice a survivor: found by probing, written as a test, tried on both policies before it is told."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from policy_engine.analysis.satisfy import Want
+from policy_engine.evaluation.decision import Decision
+from policy_engine.evaluation.facts import FactError
+from policy_engine.language.source import Source
+from policy_engine.language.vocabulary import Point
+from policy_engine.policy import Policy
+from policy_engine.testing.aspects import ASPECTS, amount
+from policy_engine.testing.entries import completed
+from policy_engine.testing.files import read_source
+from policy_engine.testing.mutation.meaning import meaning
+from policy_engine.testing.mutation.mutants import Mutant
+from policy_engine.testing.mutation.report import Suggestion
+from policy_engine.testing.mutation.trial import Trial
+from policy_engine.testing.probing import Probe, Prober, smaller
+
+MOST_TRIED = 600
+"""Probes per survivor."""
+
+_PLAIN = re.compile(r"[A-Za-z_$€£][A-Za-z0-9_ .%$€£-]*", re.ASCII)
+_STRONG = (
+    "effect",
+    "lane",
+    "route",
+    "draw",
+    "price",
+    "reserved",
+    "cap",
+    "deadline",
+    "delay",
+    "unit",
+    "revenue",
+    "window",
+)
+_WEAK = ("reason", "ceiling", "alerts", "shadow", "refused", "because_only", "because")
+_PLACE = (Path(),)
+
+
+class Suggesting:
+    """Answers `Suggest` for the mutants of one trial."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self._prober = Prober(trial.policy)
+
+    def __call__(self, mutant: Mutant) -> Suggestion | None:
+        """The first case with another effect, lane, route or amount; else the first with any other answer."""
+        changed = self._trial.mutated(mutant)
+        weak: Suggestion | None = None
+        for probe in islice(self._probes(mutant), MOST_TRIED):
+            before, after = _asked(self._trial.policy, probe), _asked(changed, probe)
+            if before is None or after is None or before == after:
+                continue
+            expected, strong = _expected(probe.point, before, after)
+            if not expected or (weak is not None and not strong):
+                continue
+            found = self._case(mutant, self._small(probe, changed, expected), expected, changed)
+            if found is not None and strong:
+                return found
+            weak = weak or found
+        return weak
+
+    def _probes(self, mutant: Mutant) -> Iterator[Probe]:
+        old, new = mutant.old, mutant.new
+        if old is None:
+            for probe in self._prober.of_block(mutant.block):
+                yield _unfunded(probe)
+                yield probe
+            return
+        rules = [old] if new is None else [old, new]
+        yield from self._prober.of_rules(rules, list(_wants(mutant)))
+
+    def _small(self, probe: Probe, changed: Policy, expected: dict[str, Any]) -> Probe:
+        def tells(less: Probe) -> bool:
+            before, after = _asked(self._trial.policy, less), _asked(changed, less)
+            return before is not None and after is not None and _expected(less.point, before, after)[0] == expected
+
+        return smaller(probe, tells)
+
+    def _case(self, mutant: Mutant, probe: Probe, expected: dict[str, Any], changed: Policy) -> Suggestion | None:
+        name = mutant.ref.name if mutant.ref is not None else f"{mutant.setting} of {mutant.block}"
+        entry = {"case": name, probe.point.value: _flat(probe.entries), "expect": expected}
+        text = "\n".join(f"  {line}" for line in _item(entry))
+        source = Source("suggested", f"decisions:\n{text}\n")
+        file = read_source(source, Path("suggested.policytest.yaml"), {_PLACE: self._trial.policy})
+        if len(file.cases) != 1:
+            return None
+        case = file.cases[0]
+        before, after = _asked(self._trial.policy, probe), _asked(changed, probe)
+        if not case.run(self._trial.policy).passed or case.run(changed).passed:
+            return None
+        return Suggestion(probe.point.value, probe.entries, str(before), str(after), text)
+
+
+def _wants(mutant: Mutant) -> Iterator[list[Want]]:
+    old = mutant.old.condition if mutant.old is not None else None
+    new = mutant.new.condition if mutant.new is not None else None
+    if old is not None and new is not None and meaning(old) != meaning(new):
+        if mutant.operator == "fallback order":
+            yield [Want(old, True), Want(new, True)]
+            return
+        for before, after in ((True, False), (False, True), (None, True), (None, False), (True, None), (False, None)):
+            yield [Want(old, before), Want(new, after)]
+        return
+    condition = old or new
+    if condition is None:
+        yield []
+        return
+    yield [Want(condition, True)]
+    yield [Want(condition, False)]
+
+
+def _unfunded(probe: Probe) -> Probe:
+    """The probe with the allowance that its plan gives, whatever that is."""
+    kept = {name: value for name, value in probe.entries.items() if name != "grants" or not value}
+    return Probe(probe.point, kept)
+
+
+def _asked(policy: Policy, probe: Probe) -> Decision | None:
+    """What a policy answers where a test asks it: with the allowance and the price that its plans say."""
+    values = {name: dict(value) if name == "meters" else value for name, value in probe.entries.items()}
+    try:
+        facts = policy.facts(probe.point, completed(values, policy.checked, probe.point.value), assume_zero=True)
+        decision: Decision = getattr(policy, probe.point.value)(facts)
+    except (FactError, KeyError):
+        return None
+    return decision
+
+
+# ---------------------------------------------------------------- what tells two decisions apart
+
+
+def _expected(point: Point, before: Decision, after: Decision) -> tuple[dict[str, Any], bool]:
+    """What a test should expect so that it passes before and fails after; and whether that is more than words."""
+    aspects = ASPECTS[point.value]
+    shown: dict[str, Any] = {"effect": before.effect}
+    for key in (*_STRONG, *_WEAK):
+        if key in aspects:
+            was, now = aspects[key].take(before), aspects[key].take(after)
+            if was != now:
+                shown[key] = _written(key, was, now, before.currency) or aspects[key].got(was, before.currency)
+                return shown, key in _STRONG
+    return {}, False
+
+
+def _written(key: str, was: Any, now: Any, currency: str) -> Any:
+    """An aspect of several parts, as it is expected; None for one that is a word or an amount."""
+    if key == "alerts":
+        return {alert.ruling.rule.name: _percent(alert.percent) for alert in was} or "none"
+    if key == "shadow":
+        silent = {shadow.ruling.rule.name: "silent" for shadow in now}
+        return silent | {s.ruling.rule.name: "refuses" if s.refuses else "passes" for s in was} or None
+    if key == "refused":
+        return {r.lane: [r.reason, *dict.fromkeys(ruling.rule.name for ruling in r.rulings)] for r in was} or "none"
+    if key == "because_only":
+        names = [ruling.rule.name for ruling in was]
+        if names != [ruling.rule.name for ruling in now]:
+            return names or "none"
+        return {
+            ruling.rule.name: {
+                part: amount(getattr(ruling, part), ruling.unit, currency)
+                for part in ("limit", "used", "asked")
+                if getattr(ruling, part) is not None
+            }
+            for ruling in was
+        }
+    return None
+
+
+def _percent(percent: Any) -> str:
+    from policy_engine.language.units import print_percent
+
+    return print_percent(percent)
+
+
+# ---------------------------------------------------------------- the text of a case
+
+
+def _flat(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Counters beside the facts, as authors write them."""
+    flat = {name: value for name, value in entries.items() if name != "meters"}
+    return {**flat, **entries.get("meters", {})}
+
+
+def _item(entry: Mapping[str, Any]) -> Iterator[str]:
+    lead = "- "
+    for key, value in entry.items():
+        if isinstance(value, dict) and key != "expect":
+            yield f"{lead}{key}:"
+            yield from (f"    {_scalar(name)}: {_inline(inner)}" for name, inner in value.items())
+        else:
+            yield f"{lead}{key}: {_inline(value)}"
+        lead = "  "
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_scalar(key)}: {_inline(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "~"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    plain = _PLAIN.fullmatch(text) and text not in ("true", "false", "null") and not text.endswith(" ")
+    return text if plain or re.fullmatch(r"\d+(\.\d+)?(%|ms|s|min|h|d)", text) else json.dumps(text, ensure_ascii=False)
