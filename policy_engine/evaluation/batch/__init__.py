@@ -123,7 +123,7 @@ class _Decided:
     def _together(self, together: Together, kinds: pl.Series, rows: pl.Series | None) -> None:
         frame = self.columns.frame.with_columns(kinds)
         if rows is not None:
-            frame = frame.select(pl.all().gather(rows))
+            frame = frame[rows]
         try:
             sheet = self.shape.query(self.policy, self.columns, together)
         except Unbatched:
@@ -136,7 +136,7 @@ class _Decided:
         if tight is not None and tight.len():
             shrinking = attempts.attempt(self.policy, self.columns, together, shrinking=True)
             where = tight if rows is None else rows.gather(tight)
-            few = frame.select(pl.all().gather(tight))
+            few = frame[tight]
             self._put(where, shrinking.run(few), shrinking)
             self._alone(few, where, shrinking)
         self._alone(frame, rows, sheet)

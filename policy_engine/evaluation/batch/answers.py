@@ -64,6 +64,9 @@ class Answer:
             found.append(pl.col(name).cat.to(pl.Enum(self.words[name])) if name in self.words else pl.col(name))
         for prefix in LISTS:
             lists = self.tuples[prefix]
+            if len(lists) == 1:  # nobody has anything there
+                found.append(pl.repeat([], self.height, dtype=NAMES).alias(prefix))
+                continue
             table = pl.Series([list(lists.get(number, ())) for number in range(max(lists) + 1)], dtype=NAMES)
             found.append(pl.lit(table).gather(pl.col(prefix)).alias(prefix))
         return frame.select(found)
@@ -106,6 +109,11 @@ class Answer:
             self.tuples[prefix] |= {key: each for (key,), each in told.items()}
             return frame.to_series().cast(pl.UInt32)
         numbers = [self._number(prefix, each) for each in told.values()]
+        if frame.width == 1:
+            table = [0] * (max(key for (key,) in told) + 1)
+            for (key,), number in zip(told, numbers, strict=True):
+                table[key] = number
+            return pl.Series(table, dtype=pl.UInt32).gather(frame.to_series())
         mapping = present.with_columns(number=pl.Series(numbers, dtype=pl.UInt32))
         return frame.join(mapping, on=frame.columns, how="left", maintain_order="left")["number"]
 

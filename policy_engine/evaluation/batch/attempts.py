@@ -50,7 +50,7 @@ def attempt(policy: CheckedPolicy, columns: Columns, together: Together, *, shri
         sheet.unknown["estimate"] = [*sheet.unknown.get("estimate", ()), silent]
     work.unknown_meters(work.enforced, known)
     work.alerts(asked, go)
-    work.shadows(asked)
+    shadows = work.shadows(asked, work.third)
     sheet.answers = {
         "effect": (~go).cast(pl.UInt8),
         "reason": reason,
@@ -60,8 +60,9 @@ def attempt(policy: CheckedPolicy, columns: Columns, together: Together, *, shri
         "deadline_micros": deadline,
     }
     if columns.is_given("min_output_tokens"):
-        # What does not fit is asked again with the least that the caller would take.
-        sheet.answers["tight"] = everywhere(both(over, least.expr.is_not_null(), known))
+        # What would be answered otherwise with less is asked again with the least that the caller would take.
+        less = any_of((*(bit for bit, each in zip(crossings, work.enforced, strict=True) if _yields(each)), *shadows))
+        sheet.answers["tight"] = everywhere(both(over, less, least.expr.is_not_null(), known))
     return sheet
 
 
@@ -73,27 +74,26 @@ def _shrinking(work: Ceilings, sent: Value, cap: Value, least: Value, stated: Va
     work.look(asked)
     crossings = [sheet.keep(work.crossed(ceiling, smallest), work.third) for ceiling in work.enforced]
     over = sheet.keep(any_of(crossings), work.fourth)
-    rooms: list[tuple[int, pl.Expr]] = []
+    rooms: dict[int, pl.Expr] = {}
+    rates = _Rates(work, stated)
     for number, ceiling in enumerate(work.enforced):
-        for room in _rooms(work, ceiling, sent, asked, stated):
+        room = rates.room(ceiling, sent, asked)
+        if room is not None:
             # Only what has less room than was asked for shrinks the cap.
-            less = sheet.keep(pl.when(everywhere(both(ceiling.applies, room < cap.expr))).then(room), work.third)
-            rooms.append((number, less))
-    tightest = sheet.keep(pl.min_horizontal(cap.expr, *(room for _, room in rooms)), work.fourth)
-    shaping: dict[int, pl.Expr] = {}
-    for number, room in rooms:
-        fits = (room == tightest).fill_null(value=False)
-        shaping[number] = shaping[number] | fits if number in shaping else fits
+            room = sheet.keep(room, work.third)
+            less = everywhere(both(ceiling.applies, room < cap.expr))
+            rooms[number] = sheet.keep(pl.when(less).then(room), work.fourth)
+    tightest = sheet.keep(pl.min_horizontal(cap.expr, *rooms.values()), work.fifth)
+    shaping = {number: (room == tightest).fill_null(value=False) for number, room in rooms.items()}
+    sixth, seventh = sheet.stage(), sheet.stage()
     go = sheet.keep(~over, work.fifth)
     granted_cap = pl.when(over).then(least.expr).otherwise(tightest)
-    granted = work.amounts(sent, Value(granted_cap), stated, states_first=True)
-    sixth = sheet.stage()
-    granted = work.kept(granted, sixth)
-    shrunk = sheet.keep(any_of(shaping.values()) & go, sixth)
+    granted = work.kept(work.amounts(sent, Value(granted_cap), stated, states_first=True), sixth)
+    shrunk = sheet.keep(any_of(shaping.values()) & go, seventh)
     deadline = _deadline(work, go, crossings, None, shaping)
     work.unknown_meters(work.enforced, None)
     work.alerts(granted, go)
-    work.shadows(granted)
+    work.shadows(granted, seventh)
     sheet.answers = {
         "effect": (~go).cast(pl.UInt8),
         "reason": pl.when(over)
@@ -108,24 +108,40 @@ def _shrinking(work: Ceilings, sent: Value, cap: Value, least: Value, stated: Va
     return sheet
 
 
-def _rooms(work: Ceilings, ceiling: Ceiling, sent: Value, asked: Amounts, stated: Value) -> list[pl.Expr]:
-    """The output tokens that one ceiling leaves room for."""
-    rule = ceiling.rule
-    left = ceiling.limit - ceiling.used
-    if rule.quantity == "tokens":
-        return [left - sent.expr]
-    if rule.quantity != "spent":
-        return []
-    found: list[pl.Expr] = []
-    for (rates, flat, _), kinds in work.routes().items():
-        if flat is not None or rates is None or rates.output_picos == 0:
-            continue
-        into, outof = rates.input_picos, rates.output_picos
+def _yields(ceiling: Ceiling) -> bool:
+    """Whether a smaller cap may do where this ceiling is crossed."""
+    return ceiling.rule.quantity in ("spent", "tokens")
+
+
+class _Rates:
+    """The rates of each row's route, null where output costs nothing or what the caller states is the cost."""
+
+    def __init__(self, work: Ceilings, stated: Value) -> None:
+        self._work = work
+        by_output = {
+            rates: kinds
+            for (rates, flat, _), kinds in work.routes().items()
+            if rates is not None and flat is None and rates.output_picos
+        }
+        self._known: pl.Expr | None = None
+        if by_output:
+            within = work.together.within(number for kinds in by_output.values() for number in kinds)
+            known = everywhere(both(within, stated.expr.is_null() if stated.nullable else None))
+            into = work.chosen([(rates.input_picos, kinds) for rates, kinds in by_output.items()])
+            outof = work.chosen([(rates.output_picos, kinds) for rates, kinds in by_output.items()])
+            self._into = work.sheet.keep(into, work.first)
+            self._known = work.sheet.keep(pl.when(known).then(outof), work.first)
+
+    def room(self, ceiling: Ceiling, sent: Value, asked: Amounts) -> pl.Expr | None:
+        """The output tokens that a ceiling leaves room for; null where it says nothing about them."""
+        left = ceiling.limit - ceiling.used
+        if ceiling.rule.quantity == "tokens":
+            return left - sent.expr
+        if ceiling.rule.quantity != "spent" or self._known is None:
+            return None
         # More than is asked for leaves room for all of it, so no product is larger than the cost in picos.
         enough = pl.min_horizontal(left, asked.nanos.expr) * PICOS_PER_NANO
-        room = (enough - sent.expr * pl.lit(into, dtype=pl.Int64)) // pl.lit(outof, dtype=pl.Int64)
-        found.append(pl.when(everywhere(both(work.together.within(kinds), stated.expr.is_null()))).then(room))
-    return found
+        return (enough - sent.expr * self._into) // self._known
 
 
 def _deadline(
@@ -185,7 +201,7 @@ def progress(policy: CheckedPolicy, columns: Columns, together: Together) -> She
         work.fourth,
     )
     work.unknown_meters(work.enforced, None)
-    work.shadows(streamed)
+    work.shadows(streamed, work.third)
     sheet.rules = [(ceiling.rule.ref.name, bit) for ceiling, bit in zip(work.enforced, crossings, strict=True)]
     sheet.answers = {"effect": reason.is_not_null().cast(pl.UInt8), "reason": reason}
     return sheet

@@ -213,7 +213,9 @@ class Ceilings:
                 word = f"{rule.ref.name} at {float(percent):g}%"
                 self.sheet.alerts.append((word, truth.fill_null(value=False)))
 
-    def shadows(self, asked: Amounts) -> None:
-        for ceiling in self.shadowed:
-            self.sheet.shadow.append((ceiling.rule.ref.name, self.crossed(ceiling, asked)))
+    def shadows(self, asked: Amounts, stage: int) -> list[pl.Expr]:
+        """Note what shadow ceilings would refuse; where those do that a smaller amount would not cross."""
+        found = [(ceiling, self.sheet.keep(self.crossed(ceiling, asked), stage)) for ceiling in self.shadowed]
+        self.sheet.shadow = [(ceiling.rule.ref.name, bit) for ceiling, bit in found]
         self.unknown_meters(self.shadowed, None)
+        return [bit for ceiling, bit in found if ceiling.rule.quantity in ("spent", "tokens")]

@@ -15,6 +15,8 @@ from policy_engine.language.vocabulary import Unit
 DICTIONARIES = (pl.Enum, pl.Categorical)
 """Types whose texts are numbers already."""
 
+MOST = 2**63 - 1
+
 FEW_WORDS = 2**16
 """Dictionaries up to this size are read whole, instead of looking for the words that occur."""
 
@@ -103,7 +105,11 @@ def whole(name: str, series: pl.Series) -> pl.Series:
 
 
 def inside(name: str, series: pl.Series, low: float | None, high: float | None) -> int:
-    """The largest magnitude of a column that is inside its range."""
+    """What no magnitude of a column that is inside its range is above; less than twice the largest one."""
+    if low == 0 and series.dtype == pl.Int64:  # one look instead of two: whole numbers have a sign together
+        together: Any = series.bitwise_or()
+        if together is not None and 0 <= together <= (MOST if high is None else high):
+            return int(together)
     least: Any = series.min()
     most: Any = series.max()
     if least is None:
