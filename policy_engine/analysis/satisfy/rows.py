@@ -35,16 +35,40 @@ class Row:
     strict: bool = False
 
 
+_Levels = list[tuple[str, list[Row]]]
+"""The names in the order of their elimination, each with the rows that read it then."""
+
+
+def excluded(rows: Iterable[Row], domains: Mapping[str, Interval]) -> bool:
+    """Whether it is proven that no values meet the rows; False says nothing."""
+    try:
+        return _eliminated(rows, domains) is None
+    except TooManyRows:
+        return False
+
+
 def solve(rows: Iterable[Row], domains: Mapping[str, Interval]) -> dict[str, Fraction | int] | None:
     """Values for every name of the rows, inside their domains; None: proven that there are none.
 
     Raises `Gap` and `TooManyRows`.
     """
+    levels = _eliminated(rows, domains)
+    if levels is None:
+        return None
+    found: dict[str, Fraction | int] = {}
+    budget = [_TRIED]
+    if not _chosen(levels, len(levels) - 1, domains, found, budget):
+        raise Gap
+    return found
+
+
+def _eliminated(rows: Iterable[Row], domains: Mapping[str, Interval]) -> _Levels | None:
+    """One name after the other taken out of the rows; None where what is left cannot hold."""
     given = list(rows)
     names = {name for row in given for _, name in row.terms}
     whole = {name for name in names if domains[name].whole}
-    given += [row for name in names for row in _ends(name, domains[name])]
-    levels: list[tuple[str, list[Row]]] = []
+    given += [row for name in sorted(names) for row in _ends(name, domains[name])]
+    levels: _Levels = []
     left = _tidied(given, whole)
     while left:
         products = {name: _products(left, name) for row in left for _, name in row.terms}
@@ -54,12 +78,7 @@ def solve(rows: Iterable[Row], domains: Mapping[str, Interval]) -> dict[str, Fra
     if left is None:
         return None
     eliminated = {name for name, _ in levels}
-    levels += [(name, []) for name in sorted(names - eliminated)]  # their last row went with another name
-    found: dict[str, Fraction | int] = {}
-    budget = [_TRIED]
-    if not _chosen(levels, len(levels) - 1, domains, found, budget):
-        raise Gap
-    return found
+    return levels + [(name, []) for name in sorted(names - eliminated)]  # their last row went with another name
 
 
 def _ends(name: str, domain: Interval) -> list[Row]:

@@ -22,12 +22,15 @@ from policy_engine.analysis.satisfy.domains import (
     Region,
     regions,
 )
-from policy_engine.analysis.satisfy.rows import Gap, Row, TooManyRows, solve
+from policy_engine.analysis.satisfy.rows import Gap, Row, TooManyRows, excluded, solve
 from policy_engine.analysis.satisfy.world import STRUCTURE, World
 from policy_engine.language.checked import AllOf, AnyOf, Inverse, Linear, Member, Read, Test, Truth
 
 MAX_CASES = 4_000
 """Branches that are looked at before a question is given up."""
+
+MAX_SUMS = 400
+"""Branches with several sums that are looked at: each is an elimination."""
 
 _SWAPPED = tuple((mask & UNKNOWN) | (mask & TRUE and FALSE) | (mask & FALSE and TRUE) for mask in range(8))
 _KNOWN = TRUE | FALSE
@@ -93,16 +96,20 @@ class Splitter:
         doubt: str | None = None
         start = Branch(dict(question.domains), (), list(question.goals), question.splits)
         open_branches = [start]
-        cases = 0
+        cases = sums = 0
         while open_branches:
-            cases += 1
-            if cases > MAX_CASES:
-                return Undecided(f"more than {MAX_CASES} cases")
             branch = open_branches.pop()
+            cases += 1
+            sums += len(branch.rows) > 1
+            if cases > MAX_CASES or sums > MAX_SUMS:
+                return Undecided("there are too many cases to look at each")
+            before = len(branch.rows)
             try:
                 self._settle(branch)
                 split = self._next_split(branch)
             except _Dead:
+                continue
+            if split is not None and len(branch.rows) > max(before, 1) and excluded(branch.rows, _numbers(branch)):
                 continue
             if split is not None:
                 open_branches += [
@@ -321,6 +328,10 @@ def _rows(test: Linear, *, holds: bool) -> list[tuple[Row, ...]]:
         case (">", True) | ("<=", False):
             return [(over,)]
     return [(at_least,)]
+
+
+def _numbers(branch: Branch) -> dict[str, Interval]:
+    return {name: domain for name, domain in branch.domains.items() if isinstance(domain, Interval)}
 
 
 def _summed(rows: Sequence[Row], order: Sequence[Row], domains: Mapping[str, Domain]) -> dict[str, Value] | None:
