@@ -153,8 +153,8 @@ MUTATIONS = (
     Mutation(
         "the route that failed comes next",
         "failures.py",
-        "behind = self._arrive(self.path[place + 1], said)",
-        "behind = self._arrive(self.path[place + 0], said)",
+        "behind = self._arrive(self.path[place + 1], rule)",
+        "behind = self._arrive(self.path[place + 0], rule)",
     ),
     Mutation(
         "`and` is read as `or`",
@@ -177,8 +177,8 @@ MUTATIONS = (
     Mutation(
         "a threshold is rounded down",
         "ceilings.py",
-        "constant(ceil(rule.limit * percent / 100))",
-        "constant(int(rule.limit * percent / 100))",
+        "bind(ceil(rule.limit * percent / 100), rule)",
+        "bind(int(rule.limit * percent / 100), rule)",
     ),
     Mutation(
         "the output cap may not be reached",
@@ -205,34 +205,22 @@ MUTATIONS = (
         "isinstance(rule, LimitRule) and rule.shadow",
     ),
     Mutation(
-        "functions of one code have one row",
+        "a row is another combination's",
         "cache.py",
         "return found is None or found[0] == made.row",
-        "return found is not None or found[0] == made.row",
+        "return found is None or found[0] != made.row",
     ),
     Mutation(
-        "two shapes are one where constants differ",
+        "what is not to be split is",
         "shapes.py",
-        "rest.append((node.value.__class__, node.value))",
-        "rest.append((node.value.__class__, node.value.__class__))",
+        "return self.split and not",
+        "return self.split or not",
     ),
     Mutation(
-        "what the last name decides is kept for all of them",
-        "shapes.py",
-        "_Slot(value, names[-1] in decisive)",
-        "_Slot(value, names[-1] not in decisive)",
-    ),
-    Mutation(
-        "another shape is taken for the own one",
+        "another shape is taken for the first one",
         "dispatch.py",
-        'expression("made is not own")',
-        'expression("made is own")',
-    ),
-    Mutation(
-        "a rule's place decides nothing",
-        "shapes.py",
-        "return found | {\"outcome\"} if",
-        "return found & {\"outcome\"} if",
+        "elif made.call is not self._only",
+        "elif made.call is self._only",
     ),
     Mutation(
         "two outcomes are one",

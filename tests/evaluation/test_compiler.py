@@ -383,29 +383,44 @@ def test_a_full_cache_makes_room_only_for_what_is_asked_often(asked_in_vain: lis
     assert asked_in_vain == ["c0"]
 
 
-def _looked_up(functions: Functions, names: int) -> dict[Any, Any]:
-    """Everything that `ready` leads to, by its names, with its rows."""
-    found: dict[Any, Any] = {(): functions.ready}
+def _looked_up(functions: Functions, names: int, several: bool = True) -> dict[Any, Any]:
+    """Everything that is there to be looked up, by its names, with its rows."""
+    found: dict[Any, Any] = {(): functions.ready if several else functions.alone}
     for number in range(names):
         found = {(*key, known): below for key, level in found.items() for known, below in level.items()}
         if number == names - 2:
             rows = {key: row for key, (row, _) in found.items()}
             found = {key: level for key, (_, level) in found.items()}
-    return {key: (call, rows[key[:-1]] if names > 1 else (), more) for key, (call, more) in found.items()}
+    entries = {key: entry if several else (print, entry) for key, entry in found.items()}
+    return {key: (call, rows[key[:-1]] if names > 1 else (), more) for key, (call, more) in entries.items()}
 
 
 @pytest.mark.parametrize("names", [1, 2, 3, 4])
 def test_the_cache_and_what_decisions_look_up_are_the_same(names: int) -> None:
     functions = Functions(3)
     keys = [tuple("ab"[number >> place & 1] for place in range(names)) for number in range(2**names)]
+    several = False
     for key in [*keys, *keys[:1]]:
         row = (key[:-1],) if names > 1 else ()
         assert functions.takes(key, Made(print, row, (key,)))
         functions.keep(key, Made(print, row, (key,)))
-        assert _looked_up(functions, names) == {
-            known: (print, (known[:-1],) * (names > 1), (known,)) for known in functions
-        }
+        expected = {known: (print, (known[:-1],) * (names > 1), (known,)) for known in functions}
+        assert _looked_up(functions, names, several) == expected
+        if key == keys[1]:
+            functions.tell_apart()
+            several = True
+            assert _looked_up(functions, names) == expected
+        assert not (functions.alone if several else functions.ready)
     assert len(functions) == min(3, len(keys))
+
+
+def test_what_has_no_function_is_remembered_and_not_looked_up() -> None:
+    functions = Functions(2)
+    for number in range(4):
+        functions.keep((str(number), "x"), None if number % 2 else Made(print, (number,), ()))
+    assert dict(functions) == {("2", "x"): (print, ()), ("3", "x"): None}
+    functions.tell_apart()
+    assert _looked_up(functions, 2) == {("2", "x"): (print, (2,), ())}
 
 
 def test_a_row_is_one_for_all_that_share_the_names_before_the_last() -> None:
@@ -420,14 +435,14 @@ def test_equal_entries_are_one_object() -> None:
     functions = Functions(4)
     for key, value in {("a", "x"): 1, ("b", "x"): 1, ("c", "x"): 1.0, ("d", "x"): True}.items():
         functions.keep(key, Made(print, (), (value,)))
-    one, same, decimal, truth = functions.values()
+    one, same, decimal, truth = (entry for entry in functions.values() if entry is not None)
     assert one is same
     assert [(type(more[0]), more[0]) for _, more in (one, decimal, truth)] == [(int, 1), (float, 1.0), (bool, True)]
 
 
 def test_requests_for_what_is_not_there_are_counted_within_bounds() -> None:
     functions = Functions(1)
-    functions.keep(("kept",), Made(print, (), ()))
+    functions.keep(("kept",), None)
     for number in range(100):
         assert not functions.is_worth_making((str(number),))
         assert len(functions._asked) <= 16
@@ -466,7 +481,7 @@ def test_eight_threads_share_a_cache_that_is_too_small() -> None:
             thread.join()
     assert wrong == []
     kept = evaluator._admit.functions
-    assert len(_looked_up(kept, len(evaluator._admit.shapes.names))) == len(kept) <= 4
+    assert len(_looked_up(kept, len(evaluator._admit.shapes.names), bool(kept.ready))) == len(kept) <= 4
 
 
 def test_a_decision_is_looked_up_without_a_lock() -> None:
@@ -532,8 +547,10 @@ def test_combinations_of_a_shape_share_a_code_object_and_give_their_own_numbers(
             assert Counting.answered == before
     functions = evaluator._attempt.functions
     assert len(functions) == 9
-    assert len({call.__code__ for call, _ in functions.values()}) == 1
-    assert len({id(more) for _, more in functions.values()}) == 3  # a plan's numbers are there once
+    entries = [entry for entry in functions.values() if entry is not None]
+    assert len({call.__code__ for call, _ in entries}) == 1
+    assert len({id(more) for _, more in entries}) == 3  # a plan's numbers are there once
+    assert bool(functions.alone) is not bool(functions.ready)
 
 
 def test_a_guard_of_a_shape_has_the_numbers_of_its_combination() -> None:

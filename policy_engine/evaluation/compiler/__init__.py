@@ -47,7 +47,7 @@ CACHE_SIZE = 32_768
 SHAPES = 256
 """Shapes kept per policy and decision point; one takes some 20 kB."""
 
-NARROWED = 256
+NARROWED = 128
 """Evaluators for what functions leave out, kept per policy."""
 
 Narrowed = tuple[CheckedPolicy, Evaluator]
@@ -92,7 +92,7 @@ class CompiledEvaluator:
         self.progress: Callable[[ProgressFacts], ProgressDecision] = self._progress.ask
         self.failure: Callable[[FailureFacts], FailureDecision] = self._failure.ask
         self.settle: Callable[[SettleFacts], SettleDecision] = settlement.settle(policy, digests)
-        self._bound = Functions(cache_size)
+        self._bound = Functions(cache_size, several=True)
         parameters = ["given", "price", "step", "slow"]
         self._bound_attempt = Shapes("bind", attempts_by, parameters, shapes)
         self._bound_progress = Shapes("bind", attempts_by, parameters, shapes)

@@ -20,16 +20,21 @@ Entry = tuple[Any, Row]
 """A function and its row `more`. What is looked up before the last name holds the other row."""
 
 
-class Functions(FIFOCache[Key, Entry]):
-    """A bounded cache whose content is also `ready`: what decisions look up, name by name.
+class Functions(FIFOCache[Key, Entry | None]):
+    """A bounded cache whose content is also there to be looked up, name by name. None is kept for what has no function.
 
     `ready` goes from the first name to the next, and so on; the last but one leads to its row and the
     dictionary of the last name, that one to the entry. With a single name there is no such row.
+
+    While all entries have the same function, they are in `alone` instead, which leads to the row `more`
+    by itself: whoever looks there knows the function. `tell_apart` ends this.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, several: bool = False) -> None:
         super().__init__(size)
         self.ready: dict[Any, Any] = {}
+        self.alone: dict[Any, Any] = {}
+        self._several = several
         self._asked: dict[Key, int] = {}
         self._alike: FIFOCache[Any, Entry] = FIFOCache(size)
 
@@ -49,30 +54,47 @@ class Functions(FIFOCache[Key, Entry]):
         found = self._before_last(key)
         return found is None or found[0] == made.row
 
-    def keep(self, key: Key, made: Made) -> None:
+    def keep(self, key: Key, made: Made | None) -> None:
         """Keep a function. What is there for its names before the last keeps its row."""
-        entry = self._shared((made.call, made.more))
+        entry = None if made is None else self._shared((made.call, made.more))
         self[key] = entry  # may push another one out
-        if len(key) == 1:
-            self.ready[key[0]] = entry
-            return
+        if made is not None and entry is not None:
+            self._place(key, made.row, entry)
+
+    def tell_apart(self) -> None:
+        """Have the functions in `ready`, with their rows, from here on."""
+        kept = {key: entry for key, entry in self.items() if entry is not None}
+        rows = {key: () if len(key) == 1 else self._before_last(key)[0] for key in kept}
+        self._several, self.alone = True, {}
+        for key, entry in kept.items():
+            self._place(key, rows[key], entry)
+
+    def popitem(self) -> tuple[Key, Entry | None]:
+        key, entry = super().popitem()
+        if entry is not None:
+            self._forget(self._top(), key)
+        return key, entry
+
+    def _top(self) -> dict[Any, Any]:
+        return self.ready if self._several else self.alone
+
+    def _place(self, key: Key, row: Row, entry: Entry) -> None:
+        value = entry if self._several else entry[1]
         found = self._before_last(key)
         if found is not None:
-            found[1][key[-1]] = entry
+            found[1][key[-1]] = value
             return
-        level = self.ready
+        level = self._top()
         for known in key[:-2]:
             level = level.setdefault(known, {})
-        level[key[-2]] = (made.row, {key[-1]: entry})
-
-    def popitem(self) -> tuple[Key, Entry]:
-        key, entry = super().popitem()
-        self._forget(self.ready, key)
-        return key, entry
+        if len(key) == 1:
+            level[key[0]] = value
+        else:
+            level[key[-2]] = (row, {key[-1]: value})
 
     def _before_last(self, key: Key) -> Any:
         """The row and the dictionary that the names before the last lead to."""
-        found: Any = self.ready if len(key) > 1 else None
+        found: Any = self._top() if len(key) > 1 else None
         for known in key[:-1]:
             found = None if found is None else found.get(known)
         return found

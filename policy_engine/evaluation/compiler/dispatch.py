@@ -13,7 +13,7 @@ from typing import Any
 
 from policy_engine.evaluation.compiler.cache import Functions, Key
 from policy_engine.evaluation.compiler.conditions import NotCompiled
-from policy_engine.evaluation.compiler.quoting import branch, expression, function, load, statements
+from policy_engine.evaluation.compiler.quoting import expression, function, load, name, statements
 from policy_engine.evaluation.compiler.shapes import Made, Names, Shapes, Written
 from policy_engine.language.checked import CeilingRule, CheckedPolicy, RetryRule, Rule, reads
 from policy_engine.language.vocabulary import Point
@@ -65,9 +65,10 @@ class Asking:
     """One decision point: `ask` finds the function of a record, and makes it where it is worth it.
 
     `write` writes the function for a record; it raises `NotCompiled` where there is nothing to write.
-    `left` answers what functions leave out; one function is made at a time, under `lock`. Functions of one
-    shape share their code, so the first shape's is put into `ask` itself: most policies have no other, and
-    then a decision is one call.
+    `left` answers what functions leave out; one function is made at a time, under `lock`.
+
+    While all functions are of one shape, `ask` is itself the function behind its look-up, which saves a call:
+    most policies have one shape of attempts. Who holds `ask` keeps it; its code is exchanged.
     """
 
     def __init__(
@@ -85,14 +86,14 @@ class Asking:
         self._write = write
         self._left = left
         self._lock = lock
-        self.shapes = Shapes(
-            title, names, ["f"], sizes[1], {"ready": self.functions.ready, "slow": self.slow, "customers": customers}
-        )
-        found = ["f"] + (["row"] if len(names) > 1 else []) + ["more"]
-        self._found = statements(f"return made({', '.join(found)})")
-        body = [*_looked_up(names), *self._found]
+        self._only: Any = None
+        self._are_several = False
+        known = {"ready": self.functions.ready, "slow": self.slow, "customers": customers}
+        self.shapes = Shapes(title, names, ["f"], sizes[1], known)
+        call = "return made(f, row, more)" if len(names) > 1 else "return made(f, more)"
+        body = [*_looked_up(names, "ready", "made, more"), *statements(call)]
         self.ask: FunctionType = load(function(title, ["f"], body), self.shapes.objects, title)
-        self._is_inlined = False
+        self._asking = self.ask.__code__
 
     def slow(self, facts: Any) -> Any:
         """The answer that no function gave: because there is none, or because it left it out."""
@@ -111,46 +112,52 @@ class Asking:
             for known in self.shapes.names
         )
 
-    def _make(self, key: Key, facts: Any) -> Made:
+    def _make(self, key: Key, facts: Any) -> Made | None:
+        """The function of a combination, kept; None where the combination has none, which is kept as well."""
         try:
             written = self._write(facts, self.shapes)
         except NotCompiled:
-            made = Made(self._always_left, (), ())
-        else:
-            made = self.shapes.made(written)
-            split = self.functions.takes(key, made)
-            if not split:
-                made = self.shapes.made(written, split=False)
-            if not self._is_inlined:
-                self._inline(written, made, split)
+            self.functions.keep(key, None)
+            return None
+        made = self.shapes.made(written)
+        split = self.functions.takes(key, made)
+        if not split:
+            made = self.shapes.made(written, split=False)
+        if self._only is None:
+            self._only = made.call
+            self._be(written, split)
+        elif made.call is not self._only and not self._are_several:
+            self._look_for_functions()
         self.functions.keep(key, made)
         return made
 
-    def _always_left(self, facts: Any, *rows: Any) -> Any:
-        return self._left(facts)
-
-    def _inline(self, written: Written, made: Made, split: bool) -> None:
-        """Put the code of a shape into `ask`, which those who hold it keep: from the next call on it runs the new code.
-
-        What is looked up may be another shape's, and then it is called as before.
-        """
-        self.shapes.objects["own"] = made.call
-        opening = [*_looked_up(self.shapes.names), branch(expression("made is not own"), self._found)]
+    def _be(self, written: Written, split: bool) -> None:
+        """Let `ask` be the first function: from the next call on, its code is what those run who hold it."""
+        objects = self.shapes.objects
+        objects["alone"] = self.functions.alone
+        opening = _looked_up(self.shapes.names, "alone", "more")
         self.ask.__code__ = self.shapes.inlined(written, opening, split=split).__code__
-        self._is_inlined = True
+
+    def _look_for_functions(self) -> None:
+        """Let `ask` look up functions. Who is in the old code still finds nothing but rows for it, or none."""
+        self._are_several = True
+        self.functions.tell_apart()
+        objects = self.shapes.objects
+        objects["alone"] = self.functions.alone
+        self.ask.__code__ = self._asking
 
 
-def _looked_up(names: Names) -> list[ast.stmt]:
-    """The function and its rows; where there is none, the answer of `slow`."""
+def _looked_up(names: Names, place: str, found: str) -> list[ast.stmt]:
+    """The function and its rows, or the rows by themselves; where there are none, the answer of `slow`."""
     *before, last = [_part(known) for known in names]
-    found = expression("ready")
+    level: ast.expr = name(place)
     for part in before:
-        found = expression("FOUND[PART]", FOUND=found, PART=part)
-    text = "row, found = FOUND\n    made, more = found[LAST]" if before else "made, more = FOUND[LAST]"
-    return statements(f"try:\n    {text}\nexcept KeyError:\n    return slow(f)", FOUND=found, LAST=last)
+        level = expression("LEVEL[PART]", LEVEL=level, PART=part)
+    text = f"row, level = LEVEL\n    {found} = level[LAST]" if before else f"{found} = LEVEL[LAST]"
+    return statements(f"try:\n    {text}\nexcept KeyError:\n    return slow(f)", LEVEL=level, LAST=last)
 
 
 def _part(known: str) -> ast.expr:
     if known == "customer":
         return expression("f.customer if f.customer in customers else None")
-    return ast.Attribute(expression("f"), known, ast.Load())
+    return ast.Attribute(name("f"), known, ast.Load())

@@ -202,7 +202,8 @@ class _Found:
             return
         rest.append(kind)
         if kind is ast.Constant:
-            rest.append((node.value.__class__, node.value))
+            value = node.value
+            rest.append((value.__class__, value))
             return
         for known in kind._fields:
             value = getattr(node, known, None)
