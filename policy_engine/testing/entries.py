@@ -101,7 +101,7 @@ def data(entries: Entries, policy: Policy, point: str) -> dict[str, Any]:
             value = node.plain()
             if is_counter(name) or name == "meters":
                 if not shared or "meters" in names:
-                    meters |= value if isinstance(value, dict) else {name: value}
+                    meters |= value if name == "meters" and isinstance(value, dict) else {name: value}
             elif not shared or name in names:
                 values[name] = value
     values = {

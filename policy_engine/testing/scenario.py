@@ -37,9 +37,9 @@ class ScenarioCase:
         moment = Moment(None)
         for event in self.timeline:
             try:
-                before, moment = moment, play.happen(event)
+                moment = play.happen(event)
             except OutOfOrder as error:
-                return Result(case=self, failures=(_stuck(event, str(error), before),))
+                return Result(case=self, failures=(_stuck(event, str(error), moment),))
             except (FactError, UnitError) as error:
                 return Result(case=self, problem=mistakes.bad_value(_wrong(event, error), str(error)))
             try:
