@@ -4,7 +4,8 @@ A condition is read as it was checked, after what is fixed has been folded away,
 said about a plan or a lane that is settled already. Amounts are exact.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 from policy_engine.analysis.explain import english
@@ -58,6 +59,9 @@ _PHRASES = {
 }
 _COUNTED = {"attempts": "attempt", "failures": "attempt", "input_tokens": "token"}
 
+_JOINED = re.compile(r" (?:and|or) (?!more\b|higher\b|lower\b)")
+"""A statement that has joints of its own: commas tell them from those around it."""
+
 _QUANTITIES = {"spent": "spend", "attempts": "attempts", "tokens": "tokens", "count": "admissions"}
 _WITHIN = {
     "lane": "in lane",
@@ -97,11 +101,12 @@ class ConditionWords:
             joint = "and" if isinstance(test, AllOf) is truth else "or"
             flat = self._flat(test, truth, joint)
             parts = [self._said(part, side, joint) for part, side in flat]
+            mixed = any(map(_JOINED.search, parts))
             if around is None:
-                nested = any(isinstance(_core(part), AllOf | AnyOf) for part, _ in flat)
-                return f", {joint} ".join(parts) if nested else english.listed(parts, joint)
+                return f", {joint} ".join(parts) if mixed else english.listed(parts, joint)
             # A statement in another one is held together by the word it begins with.
-            return f"{'either' if joint == 'or' else 'both'} {f' {joint} '.join(parts)}"
+            comma = "," if mixed else ""
+            return f"{'either' if joint == 'or' else 'both'} {f'{comma} {joint} '.join(parts)}"
         if isinstance(test, Truth):
             return english.flag(test.read.name, truth)
         if isinstance(test, Linear):
@@ -165,31 +170,34 @@ class ConditionWords:
             if _terminates(other / factor):
                 amount = other / factor
                 said = self._value_in(read, amount) if of is None else self._share(amount, of)
-                return self._statement(read, op, said, one=of is None and amount == 1)
+                return self._statement(read, op, said, is_share=of is not None, one=of is None and amount == 1)
         bound = self._value_in(test.terms[0][1], abs(test.bound)) if test.bound else None
         here = [self._share(factor, read) for factor, read in left]
         there = [self._share(factor, read) for factor, read in right]
-        if bound is not None or not there:
-            (here if test.bound < 0 else there).append(bound or self._value_in(test.terms[0][1], Fraction(0)))
+        if bound is not None:
+            (here if test.bound < 0 else there).append(bound)
+        if left and not there:
+            there.append(self._value_in(test.terms[0][1], Fraction(0)))
         if not here:  # everything stands on the right
             here, there, op = there, here, _TURNED[op]
         return f"{' plus '.join(here)} is {_COMPARED[op]} {' plus '.join(there)}"
 
-    def _statement(self, read: Read, op: str, amount: str, *, one: bool) -> str:
+    def _statement(self, read: Read, op: str, amount: str, *, is_share: bool, one: bool) -> str:
         if read.meter is not None:
             verb = "is" if read.meter.quantity == "spent" else "are"
             return f"{self._meter(read.meter)} {verb} {_COMPARED[op]} {amount}"
-        fact = self._policy.facts.get(read.name) if read.is_fact else None
-        if op in _HOW_MUCH and fact is None and read.name in _SENTENCES:
-            return self._sentence(read.name, op, amount, one=one)
         if (
-            op in _HOW_MUCH
-            and fact is not None
-            and fact.unit is Unit.INTEGER
-            and english.is_counted(english.words(read.name))
+            not read.is_fact
+            and op in _HOW_MUCH
+            and read.name in _SENTENCES
+            and not (is_share and read.name in _COUNTED)
         ):
-            return f"there are {_how_many(op, amount)} {english.words(read.name)}"
-        return f"{self._phrase(read)} is {_COMPARED[op]} {amount}"
+            return self._sentence(read.name, op, amount, one=one)
+        phrase = self._phrase(read)
+        counted = read.is_fact and read.unit is Unit.INTEGER and english.is_counted(phrase)
+        if counted and op in _HOW_MUCH and not is_share:
+            return f"there are {_how_many(op, amount)} {phrase}"
+        return f"{phrase} {'are' if counted else 'is'} {_COMPARED[op]} {amount}"
 
     @staticmethod
     def _sentence(name: str, op: str, amount: str, *, one: bool) -> str:
@@ -269,12 +277,6 @@ class ConditionWords:
         return read.is_fact and self._policy.facts[read.name].optional
 
 
-def _core(test: Test) -> Test:
-    while isinstance(test, Inverse):
-        test = test.part
-    return test
-
-
 def _how_many(op: str, amount: str) -> str:
     if op == ">=":
         return f"{amount} or more"
@@ -288,8 +290,3 @@ def _terminates(value: Fraction) -> bool:
         while rest % prime == 0:
             rest //= prime
     return rest == 1
-
-
-def every_name(tests: Iterable[Test | None]) -> frozenset[str]:
-    """The built-in names that conditions read."""
-    return frozenset(read.name for test in tests for read in reads(test) if not read.is_fact and read.meter is None)

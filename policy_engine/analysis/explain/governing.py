@@ -87,7 +87,7 @@ def _why(policy: CheckedPolicy, rule: Rule) -> str:
         return f"no outcome lists lane {name}"
     if kind == "route" and not any(name in Standing(policy, outcome).routes for outcome in policy.outcomes):
         return f"nothing leads to route {name}"
-    return "its condition holds for no outcome, plan, lane and route that come together"
+    return "no outcome, plan, lane and route together meet its condition"
 
 
 class _Explainer:

@@ -31,9 +31,11 @@ class Retry:
     waits_micros: tuple[int, ...]
     clause: str
     refs: tuple[RuleRef, ...]
+    errors: str = ""
+    """What the classes are called where they are nearly all of them."""
 
     def __str__(self) -> str:
-        said = f"retry {english.times(self.count)} after {', '.join(self.classes)}"
+        said = f"retry {english.times(self.count)} after {self.errors or ', '.join(self.classes)}"
         shown = [print_duration(wait) for wait in self.waits_micros[:_WAITS_SHOWN]]
         if any(self.waits_micros):
             more = ", …" if len(self.waits_micros) > _WAITS_SHOWN else ""
@@ -217,13 +219,15 @@ class _Walker:
                 continue
             delayed = always or sometimes
             waits = tuple(max(_delay(rule, number) for rule in delayed) for number in range(1, counts + 1))
-            yield Retry(
-                tuple(classes),
-                counts,
-                waits,
-                self._where(always, sometimes, counts, route),
-                tuple(r.ref for r in named),
-            )
+            where = self._where(always, sometimes, counts, route)
+            refs = tuple(rule.ref for rule in named)
+            yield Retry(tuple(classes), counts, waits, where, refs, self._called(classes))
+
+    def _called(self, classes: list[str]) -> str:
+        others = [name for name in self._policy.error_classes if name not in (*classes, *NEVER_RETRIED)]
+        if len(others) * 3 > len(classes):
+            return ""
+        return f"any error but {', '.join(others)}" if others else "any error"
 
     def _where(self, always: list[RetryRule], sometimes: list[RetryRule], count: int, route: str) -> str:
         """Under which condition, or where there are fewer."""
