@@ -1,11 +1,12 @@
 """The answerer on small conditions: what it finds, what it excludes, and what it says it cannot tell."""
 
+import sys
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from policy_engine.analysis.satisfy import NO_PLAN, Impossible, Undecided, Want, Witness
+from policy_engine.analysis.satisfy import NO_PLAN, Impossible, Want, Witness, split
 from tests.analysis.conditions import condition, policy_with, satisfier
 
 
@@ -230,10 +231,38 @@ def test_fallbacks_lead_to_routes_of_no_lane() -> None:
     assert ask.never(test, fixed={"outcome": "draft"}) is True
 
 
-def test_too_many_cases_is_said() -> None:
-    # No two of these share a name and a value, so nothing is cut short before the end of a branch.
-    parts = " and ".join(
-        f"(words + pages is {n} or words - pages is {n} or pages - words is {n})" for n in range(1, 12)
+LEFT_OPEN = [
+    ("7 * pages - 5 * lines >= 1 and 7 * pages - 5 * lines <= 2 and pages > 3 and pages < 6", "impossible"),
+    ("3 * words + 5 * pages is 7 and words > 900 and pages < -500", "found"),
+    ("3 * confidence + 7 * score is 1", "found"),
+]
+"""Whole numbers between close bounds, and decimals that have to be guessed together."""
+
+
+@pytest.mark.parametrize(("text", "expected"), LEFT_OPEN)
+def test_what_the_own_procedure_leaves_open_is_asked_of_z3(text: str, expected: str) -> None:
+    pytest.importorskip("z3", reason="z3 is the extra `prove`")
+    answer = found(text)
+    assert (answer if isinstance(answer, str) else "found") == expected
+
+
+@pytest.mark.parametrize("text", [text for text, _ in LEFT_OPEN])
+def test_without_z3_it_is_said_what_is_missing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "z3", None)
+    assert found(text) == (
+        "several sums have to be met at once: needs the extra `prove`: pip install 'policy_engine[prove]'"
     )
-    answer = satisfier().satisfy([Want(condition(parts), True)])
-    assert isinstance(answer, Undecided | Impossible)
+    ask = satisfier()
+    assert ask.never(condition(text)) is None
+    assert ask.always(condition(text)) in (None, False)
+
+
+def test_too_many_cases_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "z3", None)
+    monkeypatch.setattr(split, "MAX_CASES", 3)
+    text = " and ".join(f"({one} or {other})" for one, other in (("urgent", "agreed"), ("words > 5", "region is eu")))
+    hard = f"{text} and words < 3 and region is us"
+    assert found(text) != "impossible"
+    assert found(hard) == "impossible"  # no case is left to look at
+    many = " and ".join(f"(words is {n} or pages is {n} or lines is {n} or score is {n})" for n in range(1, 6))
+    assert str(found(many)).startswith("there are too many cases to look at each: needs the extra `prove`")

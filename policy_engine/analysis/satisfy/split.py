@@ -123,7 +123,7 @@ class Splitter:
             except NoneFits:
                 doubt = "the values that fit have more digits than a number may be given with"
             except (Gap, TooManyRows):
-                doubt = "sums of several values have to be met at once"
+                doubt = "several sums have to be met at once"
             else:
                 if values is not None:
                     return Witness({read: values[name] for name, read in question.reads.items()})
