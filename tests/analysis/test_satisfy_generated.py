@@ -1,18 +1,22 @@
 """The answerer on generated policies, held against trying: what it excludes is not found, what it finds does it."""
 
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import pytest
 
+from policy_engine.analysis.flips import answer_of
 from policy_engine.analysis.satisfy import Impossible, Satisfier, Undecided, Want, Witness
 from policy_engine.analysis.satisfy.prove import prove
-from policy_engine.analysis.witness import complete
+from policy_engine.analysis.witness import complete, flips, replay
 from policy_engine.language.checked import reads
 from policy_engine.language.vocabulary import Point
+from policy_engine.policy import load
 from tests.analysis.worlds import (
     Asked,
     Setting,
+    all_places,
     counters_out_of_order,
     drawn,
     grid,
@@ -22,6 +26,7 @@ from tests.analysis.worlds import (
     view_of,
     wanted_of,
 )
+from tests.generators.picking import SeededPick
 
 SEEDS = range(60)
 
@@ -105,6 +110,44 @@ def test_completed_facts_are_taken_and_do_it(seed: int) -> None:
                 seen += 1
                 assert view.holds(rule) is wanted, (rule.ref, wanted, entries)
     assert seen or not of.rules
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ordinary_facts_are_taken_everywhere(seed: int) -> None:
+    of = setting(seed)
+    for outcome, plan, point in product(of.checked.outcomes, (None, *of.checked.plans), Point):
+        fixed = {"outcome": outcome} if point is Point.SETTLE else {"outcome": outcome, "plan": plan}
+        served = any(place["outcome"] == outcome for place in all_places(of.checked))
+        entries = complete(of.policy, Witness({}), point, **fixed)
+        assert (entries is not None) is served
+        if entries is not None:
+            replay(of.policy, point, entries)
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 5) for start in range(0, 25, 5)])
+def test_flips_are_seen_by_every_engine(seeds: range) -> None:
+    assert sum(map(flips_seen, seeds)) >= 10
+
+
+def flips_seen(seed: int) -> int:
+    """How many flips were shown for a policy, every one of them checked."""
+    of = setting(seed)
+    compiled = load(of.text, engine="compiled")
+    pick = SeededPick(seed)
+    shown = 0
+    for outcome in of.checked.outcomes:
+        point = pick.of((Point.ADMIT, Point.ATTEMPT, Point.PROGRESS, Point.FAILURE))
+        entries = complete(of.policy, Witness({}), point, outcome=outcome)
+        assert entries is not None
+        now = replay(of.policy, point, entries)
+        for flip in flips(of.policy, point, entries, limit=6):
+            shown += 1
+            decision = replay(compiled, point, flip.facts)
+            assert answer_of(decision) == answer_of(flip.decision) != answer_of(now)
+            changed = [name for name in {*entries, *flip.facts} if entries.get(name) != flip.facts.get(name)]
+            assert len(changed) <= 2  # the entry itself; a counter may stand beside what is reserved of it
+            assert len(flip.changes) == 1
+    return shown
 
 
 @pytest.mark.parametrize("seed", SEEDS)
