@@ -136,7 +136,8 @@ class _Decided:
         if tight is not None and tight.len():
             shrinking = attempts.attempt(self.policy, self.columns, together, shrinking=True)
             where = tight if rows is None else rows.gather(tight)
-            few = frame[tight]
+            read = {*shrinking.columns(), *shrinking.reader.most, "escrow_nanos"}
+            few = frame.select(name for name in frame.columns if name in read)[tight]
             self._put(where, shrinking.run(few), shrinking)
             self._alone(few, where, shrinking)
         self._alone(frame, rows, sheet)

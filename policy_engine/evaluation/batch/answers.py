@@ -9,6 +9,7 @@ import polars as pl
 from policy_engine.evaluation.batch.sheet import PACKED
 
 LISTS = ("rules", "unknown", "alerts", "shadow")
+FEW_WORDS = 3
 FEW_KEYS = 256
 """So many keys are told apart without looking for those that occur."""
 
@@ -36,7 +37,11 @@ class Answer:
         for prefix in LISTS:
             starts = range(0, len(lists[prefix]), PACKED)
             keys = {start: part[f"{prefix} {start}"] for start in starts}
-            columns[prefix] = self._numbered(prefix, lists[prefix], keys, part.height)
+            numbered = self._numbered(prefix, lists[prefix], keys)
+            if numbered is not None:
+                columns[prefix] = numbered
+            elif prefix in self.columns:
+                columns[prefix] = pl.repeat(0, part.height, dtype=pl.UInt32, eager=True)
         self._place(rows, columns)
 
     def put_rows(self, rows: pl.Series, decided: list[dict[str, Any]]) -> None:
@@ -49,9 +54,9 @@ class Answer:
                 values = [None if value is None else places[value] for value in values]
             columns[name] = pl.Series(values, dtype=dtype)
         for prefix in LISTS:
-            columns[prefix] = pl.Series(
-                [self._number(prefix, decision[prefix]) for decision in decided], dtype=pl.UInt32
-            )
+            numbers = [self._number(prefix, decision[prefix]) for decision in decided]
+            if any(numbers) or prefix in self.columns:
+                columns[prefix] = pl.Series(numbers, dtype=pl.UInt32)
         self._place(rows, columns)
 
     def frame(self) -> pl.DataFrame:
@@ -59,12 +64,10 @@ class Answer:
         if not self.height:
             self.put_rows(pl.Series([], dtype=pl.UInt32), [])
         frame = pl.DataFrame([series.alias(name) for name, series in self.columns.items()])
-        found: list[pl.Expr] = []
-        for name, _ in self._dtypes():
-            found.append(pl.col(name).cat.to(pl.Enum(self.words[name])) if name in self.words else pl.col(name))
+        found = [_said(name, self.words[name]) if name in self.words else pl.col(name) for name, _ in self._dtypes()]
         for prefix in LISTS:
             lists = self.tuples[prefix]
-            if len(lists) == 1:  # nobody has anything there
+            if prefix not in self.columns:  # nobody has anything there
                 found.append(pl.repeat([], self.height, dtype=NAMES).alias(prefix))
                 continue
             table = pl.Series([list(lists.get(number, ())) for number in range(max(lists) + 1)], dtype=NAMES)
@@ -85,7 +88,8 @@ class Answer:
             return
         for name, series in columns.items():
             if name not in self.columns:
-                self.columns[name] = pl.repeat(None, self.height, dtype=series.dtype, eager=True)
+                nothing = 0 if name in LISTS else None
+                self.columns[name] = pl.repeat(nothing, self.height, dtype=series.dtype, eager=True)
             self.columns[name] = self.columns[name].scatter(rows, series)
 
     def _number(self, prefix: str, words: Iterable[str]) -> int:
@@ -97,11 +101,11 @@ class Answer:
         lists[number] = told
         return number
 
-    def _numbered(self, prefix: str, words: list[str], keys: dict[int, pl.Series], height: int) -> pl.Series:
-        """The list of each row, by number: those words whose truth, a bit of a key, holds there."""
+    def _numbered(self, prefix: str, words: list[str], keys: dict[int, pl.Series]) -> pl.Series | None:
+        """The list of each row, by number: those words whose truth, a bit of a key, holds there; None: all empty."""
         held = {start: key for start, key in keys.items() if key.max()}
         if not held:
-            return pl.repeat(0, height, dtype=pl.UInt32, eager=True)
+            return None
         frame = pl.DataFrame([key.alias(str(start)) for start, key in held.items()])
         present = _present(frame)
         told = {row: _words(words, held, row) for row in present.iter_rows()}
@@ -116,6 +120,17 @@ class Answer:
             return pl.Series(table, dtype=pl.UInt32).gather(frame.to_series())
         mapping = present.with_columns(number=pl.Series(numbers, dtype=pl.UInt32))
         return frame.join(mapping, on=frame.columns, how="left", maintain_order="left")["number"]
+
+
+def _said(name: str, words: Words) -> pl.Expr:
+    """A column of words from their places."""
+    dtype = pl.Enum(words)
+    if len(words) > FEW_WORDS:
+        return pl.col(name).cat.to(dtype)
+    found = pl.lit(None, dtype=dtype)  # a choice between so few takes a fraction of the time
+    for place, word in enumerate(words):
+        found = pl.when(pl.col(name) == place).then(pl.lit(word, dtype=dtype)).otherwise(found)
+    return found.alias(name)
 
 
 def _present(keys: pl.DataFrame) -> pl.DataFrame:

@@ -23,6 +23,7 @@ from policy_engine.evaluation.batch.series import (
     inside,
     not_above,
     places,
+    signs,
     suggestion,
     whole,
     wrong_type,
@@ -97,6 +98,7 @@ class _Reader:
         self.assume_zero = assume_zero
         self.left = set(self.raw.columns)
         self.series: list[pl.Series] = []
+        self.signs = signs(self.raw)
         self.meters = {str(meter): meter for meter in every_meter(self.policy)}
 
     def read(self) -> None:
@@ -210,7 +212,7 @@ class _Reader:
         series = whole(name, series)
         if not entry.may_be_unknown and series.null_count():
             raise FactError(name, f"`{name}` is missing in row {series.is_null().arg_max()}")
-        self.made.sizes[name] = inside(name, series, entry.least, entry.most)
+        self.made.sizes[name] = inside(name, series, entry.least, entry.most, self.signs.get(name))
         self.series.append(series.alias(name))
 
     def counters(self) -> None:
@@ -234,7 +236,7 @@ class _Reader:
         for column, series, kind in ((name, settled, "settled"), (name + HELD, held, "reserved")):
             if series is not None:
                 numbers = whole(column, series)
-                self.made.sizes[f"{kind} {meter}"] = inside(column, numbers, 0, None)
+                self.made.sizes[f"{kind} {meter}"] = inside(column, numbers, 0, None, self.signs.get(column))
                 self.series.append(numbers.alias(f"{kind} {meter}"))
 
     # ------------------------------------------------------------ declared facts
@@ -270,6 +272,8 @@ class _Reader:
     def words_of(self, fact: Fact, column: str, series: pl.Series) -> bool:
         """Keep a dictionary of enum values as it is; whether it has no other word."""
         words = dictionary(series)
+        least: Any = series.to_physical().min()
+        words = {text: number for text, number in words.items() if least is None or number >= least}
         if not words.keys() <= set(fact.values):
             return False
         self.made.words[column] = words

@@ -104,12 +104,19 @@ def whole(name: str, series: pl.Series) -> pl.Series:
     return cast
 
 
-def inside(name: str, series: pl.Series, low: float | None, high: float | None) -> int:
-    """What no magnitude of a column that is inside its range is above; less than twice the largest one."""
-    if low == 0 and series.dtype == pl.Int64:  # one look instead of two: whole numbers have a sign together
-        together: Any = series.bitwise_or()
-        if together is not None and 0 <= together <= (MOST if high is None else high):
-            return int(together)
+def signs(frame: pl.DataFrame) -> dict[str, int | None]:
+    """The bits that occur in each column of whole numbers: all the columns at once, one look at each.
+
+    Not negative if no number is; and then no number is larger, while it is less than twice the largest.
+    """
+    found = frame.select(pl.col(pl.Int64).bitwise_or())
+    return found.row(0, named=True) if found.width else {}
+
+
+def inside(name: str, series: pl.Series, low: float | None, high: float | None, bits: int | None = None) -> int:
+    """What no magnitude of a column that is inside its range is above, from its bits if they tell."""
+    if low == 0 and bits is not None and 0 <= bits <= (MOST if high is None else high):
+        return bits
     least: Any = series.min()
     most: Any = series.max()
     if least is None:

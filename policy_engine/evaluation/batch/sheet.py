@@ -111,6 +111,11 @@ class Sheet:
         unknown = [(name, any_of(exprs)) for name, exprs in sorted(self.unknown.items())]
         return {"rules": self.rules, "unknown": unknown, "alerts": self.alerts, "shadow": self.shadow}
 
+    def columns(self) -> list[str]:
+        """The columns that the query reads, of a frame that has it all."""
+        exprs = [*(expr for stage in self.stages for expr in stage.values()), *self.selected()]
+        return list(dict.fromkeys(name for expr in exprs for name in expr.meta.root_names()))
+
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         lazy = frame.lazy()
         for stage in self.stages:
