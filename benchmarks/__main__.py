@@ -23,6 +23,7 @@ BENCHMARKS = {
     "batch": "A million rows",
     "load": "Loading",
     "linting": "Linting",
+    "policytests": "Policy tests",
     "imports": "Importing",
     "startup": "Starting",
 }

@@ -26,6 +26,9 @@ from policy_engine.testing.timeline import START, moment_micros, read_event
 TEST_SUFFIX = ".policytest.yaml"
 ARROW = "=>"
 
+Loaded = dict[tuple[Path, ...], Policy | PolicyError | OSError]
+"""Policies by their paths, loaded once for all the files that test them; or why they could not be."""
+
 
 @dataclass(slots=True)
 class TestFile:
@@ -46,7 +49,7 @@ def collect(paths: Iterable[Path]) -> list[TestFile]:
 
     Mistakes are in the files' `diagnostics`. Raises `OSError` for what cannot be read.
     """
-    policies: dict[tuple[Path, ...], Policy | PolicyError | OSError] = {}
+    policies: Loaded = {}
     return [read(path, policies) for path in find(paths)]
 
 
@@ -63,7 +66,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     return list(files)
 
 
-def read(path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSError] | None = None) -> TestFile:
+def read(path: Path, policies: Loaded | None = None) -> TestFile:
     """One test file, checked against its policy. `policies` keeps what was loaded before."""
     source, mistaken = decode(path.read_bytes(), path.as_posix())
     if mistaken:
@@ -71,9 +74,7 @@ def read(path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSE
     return read_source(source, path, policies)
 
 
-def read_source(
-    source: Source, path: Path, policies: dict[tuple[Path, ...], Policy | PolicyError | OSError] | None = None
-) -> TestFile:
+def read_source(source: Source, path: Path, policies: Loaded | None = None) -> TestFile:
     """The tests of a text, as if it stood in a file of this name."""
     file = TestFile(path, source=source)
     found: list[Diagnostic] = []
@@ -114,7 +115,7 @@ def tested(path: Path, named: Iterable[str]) -> tuple[Path, ...]:
 def _policy(
     file: TestFile,
     named: Node | None,
-    policies: dict[tuple[Path, ...], Policy | PolicyError | OSError],
+    policies: Loaded,
     found: list[Diagnostic],
 ) -> Policy | None:
     key = file.policy_paths
