@@ -78,9 +78,9 @@ class Screen:
         return max(60, min(shutil.get_terminal_size().columns, 140))
 
     @contextmanager
-    def progress(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """A bar on the standard error stream while long work runs, if that is a terminal."""
-        if not sys.stderr.isatty() or _is_dumb() or (total is not None and total < LONG_INPUT):
+    def progress(self, label: str, total: int | None, least: int = LONG_INPUT) -> Iterator[Callable[[int], None]]:
+        """A bar on the standard error stream while work of so many pieces or more runs, if that is a terminal."""
+        if not sys.stderr.isatty() or _is_dumb() or (total is not None and total < least):
             yield lambda done: None
             return
         from rich.console import Console

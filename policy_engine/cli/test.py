@@ -1,7 +1,7 @@
 """`policy test`: the tests of a policy."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,7 @@ from policy_engine.cli.app import CLEAN, FINDINGS, UNREADABLE
 from policy_engine.cli.options import PolicyPath
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Screen, show_diagnostics, show_lines
+from policy_engine.cli.test_reports import Asked, report, report_options, require_passing
 
 if TYPE_CHECKING:
     from policy_engine.testing.cases import Result
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     default="auto",
     help="Colour: `auto` on a terminal where NO_COLOR is not set.",
 )
-def test_command(paths: tuple[str, ...], expression: str | None, form: str, verbose: bool, color: str) -> int:
+@report_options
+def test_command(
+    paths: tuple[str, ...], expression: str | None, form: str, verbose: bool, color: str, **reports: Any
+) -> int:
     """Run the tests of a policy.
 
     PATH is a test file (NAME.policytest.yaml) or a directory: every test file below it. Without a PATH it is the
@@ -42,8 +46,11 @@ def test_command(paths: tuple[str, ...], expression: str | None, form: str, verb
       policy test
       policy test policies/customer_support -k "premium and not refund"
       policy test --format junit > report.xml
+      policy test --coverage --html coverage --fail-under 90
+      policy test --mutate --timeout-minutes 5
 
-    Exit code: 0 if all cases pass, 1 if one does not, 2 if a file cannot be used or nothing was run.
+    Exit code: 0 if all cases pass, 1 if one does not or less than --fail-under is covered or noticed, 2 if a file
+    cannot be used or nothing was run.
     """  # noqa: D301 - click's mark for lines to be kept
     from policy_engine.testing.files import TEST_SUFFIX, collect
     from policy_engine.testing.outputs import to_json, to_junit
@@ -59,17 +66,22 @@ def test_command(paths: tuple[str, ...], expression: str | None, form: str, verb
         where = ", ".join(paths) or "the working directory"
         raise Problem(f"no *{TEST_SUFFIX} file in {where}, so nothing was tested", hint=f"write one: NAME{TEST_SUFFIX}")
     done = run(files, wanted)
+    asked = Asked(**reports)
+    made = report(done, asked, screen, whole=form == "json")
     if form == "json":
-        screen.json(to_json(done))
+        screen.json(to_json(done) | made.to_json())
     elif form == "junit":
         screen.raw(to_junit(done))
     else:
         _show(screen, done, verbose=verbose)
+        made.show(screen, asked)
+    if asked.mutate:
+        require_passing(done)
     if done.broken:
         return UNREADABLE
     if not done.results:
         raise Problem(f"no case fits `{expression}`, so nothing was tested")
-    return CLEAN if done.passed else FINDINGS
+    return CLEAN if done.passed and not made.below else FINDINGS
 
 
 def _show(screen: Screen, done: "Run", *, verbose: bool) -> None:

@@ -9,6 +9,7 @@ from policy_engine.language.checked import CheckedPolicy
 from policy_engine.policy import Policy
 from policy_engine.testing.coverage.observer import observed
 from policy_engine.testing.coverage.tally import ATOM_MARKS, RULE_MARKS, Goal, Mark, Subject, Tally, goals, subjects
+from policy_engine.testing.probing.writing import flat, inline
 
 
 class Outcome(Protocol):
@@ -54,6 +55,11 @@ class Gap:
         if self.goal.atom is not None:
             return f"`{written(self.subject, self.goal.atom)}` never {self.goal.mark.value}"
         return _WORDS[self.goal.mark]
+
+    @property
+    def shown(self) -> str:
+        """The facts on one line, as they are written in a test file."""
+        return inline(flat(self.facts)) if self.facts is not None else ""
 
 
 _WORDS = {Mark.EVALUATED: "never evaluated", Mark.DECIDED: "never decided", Mark.PASSED_OVER: "never passed over"}

@@ -10,11 +10,12 @@ from pathlib import Path
 from random import Random
 
 from policy_engine.policy import Policy
-from policy_engine.testing.coverage.measure import CaseFile, Runnable
+from policy_engine.testing.coverage.measure import Runnable
 from policy_engine.testing.files import collect
 from policy_engine.testing.mutation.equivalence import Equivalence
 from policy_engine.testing.mutation.mutants import Mutant, mutants
-from policy_engine.testing.mutation.report import Report, Suggestion, Survivor
+from policy_engine.testing.mutation.report import Report, Survivor
+from policy_engine.testing.mutation.suggesting import Suggesting
 from policy_engine.testing.mutation.trial import Trial
 
 CHUNK = 16
@@ -23,10 +24,8 @@ CHUNK = 16
 WORTH_PROCESSES = 2_000_000_000
 """Nanoseconds of work below which starting processes takes longer than it saves."""
 
-Progress = Callable[[int, int], None]
-"""Told how many mutants are done, of how many."""
-
-Suggest = Callable[[Mutant], Suggestion | None]
+Progress = Callable[[int], None]
+"""Told how many mutants are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,41 +41,51 @@ class Plan:
 
 
 def mutate(
-    files: Sequence[CaseFile],
+    cases: Sequence[Runnable],
     policy: Policy,
     plan: Plan | None = None,
     *,
     paths: Sequence[Path] = (),
-    suggest: Suggest | None = None,
-    progress: Progress = lambda done, total: None,
+    suggestions: int | None = None,
+    progress: Progress = lambda done: None,
 ) -> Report:
-    """What the cases of these files notice of every mutant of their policy.
+    """What these cases notice of every mutant of their policy.
 
     `paths` are the test files, where they are files: other processes read them again. Without them all is done in
-    this process. Raises `TestsFailError` if a case fails without any change.
+    this process. `suggestions` is for how many survivors a case is looked for (None: for all). Raises
+    `TestsFailError` if a case fails without any change.
     """
     plan = plan or Plan()
     begun = time.monotonic()
     until = None if plan.minutes is None else begun + plan.minutes * 60
-    cases = [case for file in files for case in file.cases]
     trial = Trial(policy, cases)
     made = mutants(policy.checked)
-    chosen = _chosen(made, plan)
-    noticed = _try(trial, chosen, plan, paths, until, progress)
+    noticed = _try(trial, _chosen(made, plan), plan, _Files(tuple(map(str, paths)), _names(cases)), until, progress)
     alive = [mutant for mutant in made if noticed.get(mutant.number, "") is None]
     equivalence = Equivalence(policy.checked)
     same = [mutant for mutant in alive if equivalence.proven(mutant)]
     kept = [mutant for mutant in alive if mutant not in same]
-    survivors = [Survivor(mutant, suggest(mutant) if suggest is not None else None) for mutant in kept]
     return Report(
         made=len(made),
         noticed=sum(case is not None for case in noticed.values()),
-        survivors=tuple(survivors),
+        survivors=tuple(_survivors(kept, trial, suggestions, until)),
         equivalent=tuple(same),
         untried=len(made) - len(noticed),
         cases=len(cases),
         seconds=time.monotonic() - begun,
     )
+
+
+def _survivors(kept: list[Mutant], trial: Trial, most: int | None, until: float | None) -> Iterator[Survivor]:
+    suggesting = Suggesting(trial)
+    for number, mutant in enumerate(kept):
+        wanted = most is None or number < most
+        in_time = until is None or time.monotonic() < until
+        yield Survivor(mutant, suggesting(mutant) if wanted and in_time else None)
+
+
+def _names(cases: Sequence[Runnable]) -> frozenset[str]:
+    return frozenset(case.name for case in cases)
 
 
 def _chosen(made: Sequence[Mutant], plan: Plan) -> list[Mutant]:
@@ -87,11 +96,10 @@ def _chosen(made: Sequence[Mutant], plan: Plan) -> list[Mutant]:
 
 
 def _try(
-    trial: Trial, chosen: list[Mutant], plan: Plan, paths: Sequence[Path], until: float | None, progress: Progress
+    trial: Trial, chosen: list[Mutant], plan: Plan, files: "_Files", until: float | None, progress: Progress
 ) -> dict[int, str | None]:
     """The case that noticed each mutant that was tried."""
     found: dict[int, str | None] = {}
-    progress(0, len(chosen))
     waiting = iter(chosen)
     begun = time.monotonic_ns()
     jobs = min(plan.jobs or cpu_count() or 1, max(1, len(chosen) // CHUNK))
@@ -99,24 +107,32 @@ def _try(
         if until is not None and time.monotonic() >= until:
             return found
         found[mutant.number] = trial.noticed(mutant)
-        progress(len(found), len(chosen))
-        if jobs > 1 and paths and len(found) == CHUNK:
+        progress(len(found))
+        if jobs > 1 and files.paths and len(found) == CHUNK:
             left = (time.monotonic_ns() - begun) * (len(chosen) - CHUNK) // CHUNK
             if left > WORTH_PROCESSES:
                 break
     else:
         return found
-    for numbers in _in_processes(trial.policy, [mutant.number for mutant in waiting], jobs, paths, until):
+    for numbers in _in_processes(files, trial.policy.digest, [mutant.number for mutant in waiting], jobs, until):
         found.update(numbers)
-        progress(len(found), len(chosen))
+        progress(len(found))
     return found
 
 
 # ---------------------------------------------------------------- processes
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where the cases are read again, and which of them are meant."""
+
+    paths: tuple[str, ...]
+    names: frozenset[str]
+
+
 def _in_processes(
-    policy: Policy, numbers: list[int], jobs: int, paths: Sequence[Path], until: float | None
+    files: _Files, digest: str, numbers: list[int], jobs: int, until: float | None
 ) -> Iterator[dict[int, str | None]]:
     """Chunks of answers, in any order, until the time is up.
 
@@ -127,7 +143,7 @@ def _in_processes(
         jobs,
         mp_context=get_context("spawn"),
         initializer=_begin,
-        initargs=([str(path) for path in paths], policy.digest),
+        initargs=(files, digest),
     )
     try:
         running: set[Future[dict[int, str | None]]] = {pool.submit(_answer, chunk) for chunk in chunks}
@@ -146,11 +162,11 @@ _TRIAL: list[tuple[Trial, tuple[Mutant, ...]]] = []
 """Of a process that was spawned: made once, before its first chunk."""
 
 
-def _begin(paths: list[str], digest: str) -> None:
-    files = [file for file in collect(map(Path, paths)) if file.policy is not None and file.policy.digest == digest]
-    policy = files[0].policy
+def _begin(files: _Files, digest: str) -> None:
+    found = [file for file in collect(map(Path, files.paths)) if file.policy and file.policy.digest == digest]
+    policy = found[0].policy
     assert policy is not None  # noqa: S101 - chosen so
-    cases: list[Runnable] = [case for file in files for case in file.cases]
+    cases: list[Runnable] = [case for file in found for case in file.cases if case.name in files.names]
     _TRIAL.append((Trial(policy, cases), mutants(policy.checked)))
 
 

@@ -1,31 +1,27 @@
-"""A case that would notice a survivor: found by probing, written as a test, tried on both policies before it is told."""
+"""A case that would notice a survivor: found by probing, written as a test, tried on both policies, then told."""
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from policy_engine.analysis.satisfy import Want
 from policy_engine.evaluation.decision import Decision
-from policy_engine.evaluation.facts import FactError
 from policy_engine.language.source import Source
 from policy_engine.language.vocabulary import Point
 from policy_engine.policy import Policy
 from policy_engine.testing.aspects import ASPECTS, amount
-from policy_engine.testing.entries import completed
 from policy_engine.testing.files import read_source
 from policy_engine.testing.mutation.meaning import meaning
 from policy_engine.testing.mutation.mutants import Mutant
 from policy_engine.testing.mutation.report import Suggestion
 from policy_engine.testing.mutation.trial import Trial
 from policy_engine.testing.probing import Probe, Prober, smaller
+from policy_engine.testing.probing.writing import flat, item
 
 MOST_TRIED = 600
 """Probes per survivor."""
 
-_PLAIN = re.compile(r"[A-Za-z_$€£][A-Za-z0-9_ .%$€£-]*", re.ASCII)
 _STRONG = (
     "effect",
     "lane",
@@ -56,7 +52,7 @@ class Suggesting:
         changed = self._trial.mutated(mutant)
         weak: Suggestion | None = None
         for probe in islice(self._probes(mutant), MOST_TRIED):
-            before, after = _asked(self._trial.policy, probe), _asked(changed, probe)
+            before, after = probe.ask(self._trial.policy), probe.ask(changed)
             if before is None or after is None or before == after:
                 continue
             expected, strong = _expected(probe.point, before, after)
@@ -71,30 +67,28 @@ class Suggesting:
     def _probes(self, mutant: Mutant) -> Iterator[Probe]:
         old, new = mutant.old, mutant.new
         if old is None:
-            for probe in self._prober.of_block(mutant.block):
-                yield _unfunded(probe)
-                yield probe
+            yield from self._prober.of_block(mutant.block)
             return
         rules = [old] if new is None else [old, new]
         yield from self._prober.of_rules(rules, list(_wants(mutant)))
 
     def _small(self, probe: Probe, changed: Policy, expected: dict[str, Any]) -> Probe:
         def tells(less: Probe) -> bool:
-            before, after = _asked(self._trial.policy, less), _asked(changed, less)
+            before, after = less.ask(self._trial.policy), less.ask(changed)
             return before is not None and after is not None and _expected(less.point, before, after)[0] == expected
 
         return smaller(probe, tells)
 
     def _case(self, mutant: Mutant, probe: Probe, expected: dict[str, Any], changed: Policy) -> Suggestion | None:
         name = mutant.ref.name if mutant.ref is not None else f"{mutant.setting} of {mutant.block}"
-        entry = {"case": name, probe.point.value: _flat(probe.entries), "expect": expected}
-        text = "\n".join(f"  {line}" for line in _item(entry))
+        entry = {"case": name, probe.point.value: flat(probe.entries), "expect": expected}
+        text = "\n".join(f"  {line}" for line in item(entry))
         source = Source("suggested", f"decisions:\n{text}\n")
         file = read_source(source, Path("suggested.policytest.yaml"), {_PLACE: self._trial.policy})
         if len(file.cases) != 1:
             return None
         case = file.cases[0]
-        before, after = _asked(self._trial.policy, probe), _asked(changed, probe)
+        before, after = probe.ask(self._trial.policy), probe.ask(changed)
         if not case.run(self._trial.policy).passed or case.run(changed).passed:
             return None
         return Suggestion(probe.point.value, probe.entries, str(before), str(after), text)
@@ -116,23 +110,6 @@ def _wants(mutant: Mutant) -> Iterator[list[Want]]:
         return
     yield [Want(condition, True)]
     yield [Want(condition, False)]
-
-
-def _unfunded(probe: Probe) -> Probe:
-    """The probe with the allowance that its plan gives, whatever that is."""
-    kept = {name: value for name, value in probe.entries.items() if name != "grants" or not value}
-    return Probe(probe.point, kept)
-
-
-def _asked(policy: Policy, probe: Probe) -> Decision | None:
-    """What a policy answers where a test asks it: with the allowance and the price that its plans say."""
-    values = {name: dict(value) if name == "meters" else value for name, value in probe.entries.items()}
-    try:
-        facts = policy.facts(probe.point, completed(values, policy.checked, probe.point.value), assume_zero=True)
-        decision: Decision = getattr(policy, probe.point.value)(facts)
-    except (FactError, KeyError):
-        return None
-    return decision
 
 
 # ---------------------------------------------------------------- what tells two decisions apart
@@ -179,43 +156,3 @@ def _percent(percent: Any) -> str:
     from policy_engine.language.units import print_percent
 
     return print_percent(percent)
-
-
-# ---------------------------------------------------------------- the text of a case
-
-
-def _flat(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Counters beside the facts, as authors write them."""
-    flat = {name: value for name, value in entries.items() if name != "meters"}
-    return {**flat, **entries.get("meters", {})}
-
-
-def _item(entry: Mapping[str, Any]) -> Iterator[str]:
-    lead = "- "
-    for key, value in entry.items():
-        if isinstance(value, dict) and key != "expect":
-            yield f"{lead}{key}:"
-            yield from (f"    {_scalar(name)}: {_inline(inner)}" for name, inner in value.items())
-        else:
-            yield f"{lead}{key}: {_inline(value)}"
-        lead = "  "
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {_inline(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if value is None:
-        return "~"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    text = str(value)
-    plain = _PLAIN.fullmatch(text) and text not in ("true", "false", "null") and not text.endswith(" ")
-    return text if plain or re.fullmatch(r"\d+(\.\d+)?(%|ms|s|min|h|d)", text) else json.dumps(text, ensure_ascii=False)

@@ -24,6 +24,7 @@ from policy_engine.language.checked import (
 from policy_engine.language.pricing import overage_meter
 from policy_engine.language.vocabulary import Point, Unit
 from policy_engine.policy import Policy
+from policy_engine.testing.entries import completed
 from policy_engine.testing.probing.edges import Edges, Entries, leading_to
 from policy_engine.testing.probing.places import Place, places
 
@@ -35,16 +36,20 @@ MOST_PROBES = 300
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A decision point and its entries, as `policy.facts(point, …, assume_zero=True)` takes them."""
+    """A decision point and its entries, as a test file says them: what is left out is what a fresh world has."""
 
     point: Point
     entries: dict[str, Any]
 
     def ask(self, policy: Policy) -> Decision | None:
         """What a policy answers; None where these facts are no input to it."""
+        point = self.point.value
+        values = {name: dict(value) if name == "meters" else value for name, value in self.entries.items()}
+        if values.get("lane") is None and point not in (Point.ADMIT, Point.SETTLE):
+            return None  # the route that a step begins on is its lane's
         try:
-            facts = policy.facts(self.point, self.entries, assume_zero=True)
-            decision: Decision = getattr(policy, self.point.value)(facts)
+            facts = policy.facts(point, completed(values, policy.checked, point), assume_zero=True)
+            decision: Decision = getattr(policy, point)(facts)
         except FactError:
             return None
         return decision
@@ -93,6 +98,8 @@ class Prober:
             for wanted in self._entries_of(place):
                 base = self._base(Point.ADMIT, place, wanted, named=False)
                 if base is not None:
+                    funded = {name: value for name, value in base.items() if name != "grants"}
+                    yield Probe(Point.ADMIT, bare(funded))
                     unsold = {**base, "grants": []}
                     yield from (Probe(Point.ADMIT, bare(e)) for e in (base, unsold, *self._capped(place, unsold)))
             named = self._base(Point.ADMIT, place, (), named=True)
