@@ -201,6 +201,8 @@ def test_attempt_above_outcome(rules: str, lanes: str, file: str, found: list[st
          ["ceiling $3 per outcome when risk is high"]),
         ("ceiling $3 per outcome when region is eu", "", "ceiling $2 per outcome unless region is us",
          ["ceiling $3 per outcome when region is eu"]),
+        ("ceiling $3 per outcome when region is eu and region is us", "", "ceiling $2 per outcome when risk is high",
+         []),  # never true, and yet an unknown region makes it apply
         ("ceiling $3 per outcome", "", "shadow ceiling $2 per outcome", []),
         ("shadow ceiling $3 per outcome", "", "ceiling $2 per outcome", ["shadow ceiling $3 per outcome"]),
         ("shadow ceiling $1 per outcome", "", "ceiling $2 per outcome", []),
