@@ -162,6 +162,14 @@ def test_a_difference_is_always_decided() -> None:
     assert solve([*chain, Row(((1, "d"), (-1, "a")), 3)], free) is not None
 
 
+def test_strictly_below_is_kept_through_an_elimination() -> None:
+    free = {name: Interval(NUMBER, None, None, False) for name in "abc"}
+    up = [Row(((1, "a"), (-1, "b")), 0), Row(((1, "b"), (-1, "c")), 0)]
+    assert solve([*up, Row(((1, "c"), (-1, "a")), 0)], free) is not None
+    assert solve([*up, Row(((1, "c"), (-1, "a")), 0, strict=True)], free) is None
+    assert solve([Row(((2, "a"),), 1, strict=True), Row(((-2, "a"),), -1)], free) is None
+
+
 def test_parity_is_seen_before_z3() -> None:
     free = {name: Interval(INTEGER, None, None, False) for name in "ab"}
     odd = [Row(((2, "a"), (4, "b")), 7), Row(((-2, "a"), (-4, "b")), -7)]

@@ -97,16 +97,13 @@ def _products(rows: Sequence[Row], name: str) -> int:
 
 def _tidied(rows: Iterable[Row], whole: set[str]) -> list[Row] | None:
     """Rows in smallest whole coefficients, each once, with its tightest bound; None where one cannot hold."""
-    tightest: dict[tuple[tuple[Fraction | int, str], ...], tuple[Fraction | int, bool]] = {}
+    tightest: dict[tuple[tuple[int, str], ...], tuple[Fraction | int, bool]] = {}
     for row in rows:
         if not row.terms:
             if row.bound < 0 or (row.strict and row.bound == 0):
                 return None
             continue
-        scale = Fraction(math.lcm(*(Fraction(coefficient).denominator for coefficient, _ in row.terms)))
-        scale /= math.gcd(*(int(coefficient * scale) for coefficient, _ in row.terms))
-        terms = tuple(sorted(((int(coefficient * scale), name) for coefficient, name in row.terms), key=_by_name))
-        bound: Fraction | int = row.bound * scale
+        terms, bound = _smallest(row)
         strict = row.strict
         if all(name in whole for _, name in terms):
             bound, strict = (math.ceil(bound) - 1 if strict else math.floor(bound)), False
@@ -116,21 +113,37 @@ def _tidied(rows: Iterable[Row], whole: set[str]) -> list[Row] | None:
     return [Row(terms, bound, strict) for terms, (bound, strict) in tightest.items()]
 
 
+def _smallest(row: Row) -> tuple[tuple[tuple[int, str], ...], Fraction | int]:
+    """The terms in smallest whole coefficients, by name, and the bound that goes with them."""
+    factors = [coefficient for coefficient, _ in row.terms]
+    bound = row.bound
+    if any(type(factor) is not int for factor in factors):
+        scale = math.lcm(*(Fraction(factor).denominator for factor in factors))
+        factors = [int(factor * scale) for factor in factors]
+        bound *= scale
+    divisor = math.gcd(*map(int, factors))
+    if divisor != 1:
+        factors = [int(factor) // divisor for factor in factors]
+        bound = Fraction(bound) / divisor
+    named = zip(map(int, factors), (name for _, name in row.terms), strict=True)
+    return tuple(sorted(named, key=_by_name)), bound
+
+
 def _by_name(term: tuple[Fraction | int, str]) -> str:
     return term[1]
 
 
 def _without(name: str, rows: Sequence[Row], whole: set[str]) -> list[Row] | None:
     """The rows that follow for the other names."""
-    upper: list[tuple[Fraction, Row]] = []
-    lower: list[tuple[Fraction, Row]] = []
+    upper: list[tuple[Fraction | int, Row]] = []
+    lower: list[tuple[Fraction | int, Row]] = []
     rest: list[Row] = []
     for row in rows:
         coefficient = next((c for c, other in row.terms if other == name), 0)
         if coefficient > 0:
-            upper.append((Fraction(coefficient), row))
+            upper.append((coefficient, row))
         elif coefficient < 0:
-            lower.append((-Fraction(coefficient), row))
+            lower.append((-coefficient, row))
         else:
             rest.append(row)
     if len(upper) * len(lower) + len(rest) > MAX_ROWS:

@@ -7,6 +7,7 @@ sums of several names is solved together at the end of a branch.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from policy_engine.analysis.satisfy.answers import Answer, Impossible, Undecided, Value, Witness
 from policy_engine.analysis.satisfy.domains import (
@@ -312,7 +313,7 @@ def _sum(branch: Branch, test: Linear, truth: int) -> None:
 
 def _rows(test: Linear, *, holds: bool) -> list[tuple[Row, ...]]:
     """A comparison, or its opposite, as cases of rows that hold together."""
-    below = tuple((coefficient, read.name) for coefficient, read in test.terms)
+    below = tuple((_plain(coefficient), read.name) for coefficient, read in test.terms)
     above = tuple((-coefficient, name) for coefficient, name in below)
     at_most, at_least = Row(below, test.bound), Row(above, -test.bound)
     under, over = replace(at_most, strict=True), replace(at_least, strict=True)
@@ -328,6 +329,10 @@ def _rows(test: Linear, *, holds: bool) -> list[tuple[Row, ...]]:
         case (">", True) | ("<=", False):
             return [(over,)]
     return [(at_least,)]
+
+
+def _plain(coefficient: Fraction) -> Fraction | int:
+    return coefficient.numerator if coefficient.denominator == 1 else coefficient
 
 
 def _numbers(branch: Branch) -> dict[str, Interval]:
