@@ -314,21 +314,23 @@ class _Reader:
                 raise wrong_type("visited", series, "lists of routes")
             if series.dtype == pl.List(pl.Null):
                 series = None
-        if series is not None:
-            inner = series.list.explode(keep_nulls=True, empty_as_null=True)
-            seen = inner.unique().drop_nulls()
-            if seen.dtype not in (pl.String, *DICTIONARIES):
-                raise wrong_type("visited", series, "lists of routes")
-            for word in seen.cast(pl.String).to_list():
-                if word not in routes:
-                    row = series.list.contains(word).arg_max()
-                    raise FactError("visited", f"`{word}` in row {row} is no route; {suggestion(word, routes)}")
-            words = set(seen.cast(pl.String).to_list())
+        visits = [] if series is None else self.visits(series, routes)
         for code, route in enumerate(routes):
-            truth = here == code
-            if series is not None and route in words:
-                truth |= series.list.contains(route)
-            self.series.append(truth.alias(f"visited {route}"))
+            truths = [pl.col("here") == code, *(pl.col(visit.name) == code for visit in visits)]
+            truth = pl.DataFrame([here, *visits]).select(pl.any_horizontal(truths).fill_null(value=False))
+            self.series.append(truth.to_series().alias(f"visited {route}"))
+
+    def visits(self, series: pl.Series, routes: tuple[str, ...]) -> list[pl.Series]:
+        """The routes of lists by number: the first of each list, the second of each, and so on."""
+        inner = series.dtype.inner if isinstance(series.dtype, pl.List) else None
+        if inner not in (pl.String, *DICTIONARIES):
+            raise wrong_type("visited", series, "lists of routes")
+        longest: Any = series.list.len().max()
+        found = []
+        for place in range(longest or 0):
+            each = series.list.get(place, null_on_oob=True)
+            found.append(coded("visited", each, routes, "no route").alias(f"visit {place}"))
+        return found
 
     def retries(self) -> None:
         """One count per error class; a class that is not given was never retried."""

@@ -108,11 +108,12 @@ class Sorted:
         total: pl.Expr = pl.lit(0, dtype=pl.UInt32)
         span = 1
         for name, series in codes.items():
+            least: Any = series.min()
             most: Any = series.max()
-            size = 1 if most is None else most + 2
+            size = 1 if most is None else most - least + 2
             span *= size
             dtype = pl.UInt32 if span < 2**32 else pl.Int64
-            place = pl.col(name).cast(dtype).fill_null(size - 1)
+            place = (pl.col(name).cast(dtype) - pl.lit(least or 0, dtype=dtype)).fill_null(size - 1)
             total = total.cast(dtype) * pl.lit(size, dtype=dtype) + place
         if span >= 2**62:
             total = pl.struct(list(codes)).rank("dense").cast(pl.Int64)
