@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policy_engine.analysis.satisfy import NO_PLAN, Impossible, Want, Witness, split
+from policy_engine.analysis.satisfy import NO_PLAN, Impossible, Satisfier, Want, Witness, split
 from tests.analysis.conditions import condition, policy_with, satisfier
 
 
@@ -86,6 +86,7 @@ CEILING = [
     ("ceiling > $0", {"lane": "premium"}, "impossible"),
     ("ceiling > $0.50", {"outcome": "draft", "price": 2 * 10**9}, "impossible"),
     ("ceiling >= $0.50", {"outcome": "draft", "price": 2 * 10**9}, {"ceiling": 500_000_000}),
+    ("ceiling < $0.50", {"outcome": "draft", "price": 2 * 10**9}, "impossible"),
     ("ceiling > $0", {"outcome": "draft", "price": 3}, "impossible"),  # a share of the price is rounded down
     ("spent > 50% of ceiling", {"outcome": "reply"}, {"ceiling": 300_000_000}),
     ("remaining > $0.30", {"outcome": "reply"}, "impossible"),
@@ -101,6 +102,24 @@ def test_the_ceiling_is_what_a_rule_says(text: str, fixed: dict[str, Any], expec
     else:
         assert isinstance(answer, dict)
         assert {name: answer[name] for name in expected} == expected
+
+
+def test_a_ceiling_that_may_apply_counts() -> None:
+    policy = policy_with("ceiling $0.10 per outcome when region is eu\nfallback stop when ceiling > $0.10")
+    (rule,) = policy.checked.rules.fallbacks
+    assert rule.condition is not None
+    ask = Satisfier(policy.checked)
+    for region, never in ((None, True), ("eu", True), ("us", False)):
+        assert ask.never(rule.condition, fixed={"outcome": "reply", "region": region}) is never
+
+
+def test_what_remains_is_known_where_the_ceiling_and_the_spend_are() -> None:
+    answer = found("remaining > $0.10", None, fixed={"outcome": "reply"})
+    assert isinstance(answer, dict)
+    assert (answer["remaining"], answer["spent"], answer["ceiling"]) == (None, None, 300_000_000)
+    assert found("remaining > $0.10", None, fixed={"outcome": "reply", "spent": 0}) == "impossible"
+    assert found("remaining > $0.10", None, fixed={"outcome": "note", "spent": 0}) != "impossible"
+    assert found("remaining > $0.10", True, fixed={"outcome": "reply", "spent": None}) == "impossible"
 
 
 TOGETHER = [
