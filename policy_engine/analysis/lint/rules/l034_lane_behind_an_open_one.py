@@ -101,7 +101,7 @@ def check(subject: Subject) -> Iterator[Found]:
         for lane in outcome.lanes[place + 1 :]:
             yield Found(
                 span=names[lane].span,
-                message=f"`{lane}` is never chosen for `{outcome.name}`: `{open_lane}` before it lets everybody in",
+                message=f"`{lane}` is entered for `{outcome.name}` by name alone: `{open_lane}` before it lets all in",
                 hint=f"list `{open_lane}` last",
                 notes=(Note("it has no `allow`, `forbid` or `limit`", subject.name_span("lane", open_lane)),),
             )
