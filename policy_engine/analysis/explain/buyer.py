@@ -117,7 +117,9 @@ class _Writer:
 
     def _plan(self, plan: Plan) -> Offer:
         fee = f", {self._amount(plan.fee_nanos)} {english.article(plan.period)}" if plan.fee_nanos else ", no fee"
-        parts = [part for part in (self._included(plan), *self._lanes(plan), *self._bounds(plan)) if part]
+        bounds = list(self._bounds(plan))
+        most = f"at most {english.listed(bounds)}" if bounds else ""
+        parts = [part for part in (self._included(plan), *self._lanes(plan), most) if part]
         parts += self._overage(plan)
         return Offer("plan", plan.name, self._name(plan.name, plan.title), f"{fee}: {'; '.join(parts)}")
 
@@ -206,13 +208,13 @@ class _Writer:
     # ------------------------------------------------------------ what a plan bounds
 
     def _bounds(self, plan: Plan) -> Iterator[str]:
-        """`at most 8 a day`: the limits of a customer that always hold, of the plan and of its outcomes."""
+        """`8 a day`: the limits of a customer that always hold, of the plan and of its outcomes."""
         outcomes = [name for name in self._outcomes if name in _sold(plan)]
         for rules, about in self._blocks(plan, outcomes):
             for rule in rules.limits:
                 if _per_customer(rule.scope) and self._always(rule, plan, outcomes):
                     what = self._nouns[about].count(rule.count) if about else f"{rule.count:,}"
-                    yield f"at most {what} {english.article(str(rule.scope.window))}"
+                    yield f"{what} {english.article(str(rule.scope.window))}"
 
     def _blocks(self, plan: Plan, outcomes: Sequence[str]) -> Iterator[tuple[Rules, str | None]]:
         """The plan's rules, then those of its outcomes, each with the outcome it speaks of if there are several."""

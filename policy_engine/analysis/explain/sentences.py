@@ -180,11 +180,18 @@ class Sentences:
         return f"an execution{self._where(rule)}", "is let in", "is refused"
 
     def _allow(self, rule: AllowRule) -> str:
-        subject, is_open, _ = self._entered(rule)
+        subject, is_open, is_closed = self._entered(rule)
         clause = self._clause(rule)
+        block = [other for other in self._standing.rules if isinstance(other, AllowRule) and other.block == rule.block]
+        if rule.condition is not None and not self._standing.can_apply(rule):
+            asked = self._conditions.clause(rule.condition)
+            if any(map(self._standing.can_apply, block)):
+                return f"{subject} {is_open} {asked}, which cannot be here"
+            only = "only " if asked.startswith("when") else ""
+            here = f"on plan {self._standing.plan}" if self._standing.plan is not None else "here"
+            return f"{subject} {is_closed} {here}: it {is_open} {only}{asked}"
         if not clause:
             return f"{subject} {is_open} whatever the facts"
-        block = [other for other in self._standing.rules if isinstance(other, AllowRule) and other.block == rule.block]
         alone = [other for other in block if not other.shadow] == [rule]
         only = "only " if alone and clause.startswith("when") else ""
         also = "" if alone or block[0] is rule else "also "
@@ -195,7 +202,7 @@ class Sentences:
     def _forbid(self, rule: ForbidRule) -> str:
         subject, _, is_closed = self._entered(rule)
         clause = self._clause(rule).removeprefix("only ")
-        return f"{subject} {is_closed} {clause or 'always'}{self._unknown(rule)}"
+        return f"{subject} {is_closed} {clause or 'whatever the facts'}{self._unknown(rule)}"
 
     # ------------------------------------------------------------ failures
 

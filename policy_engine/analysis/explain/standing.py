@@ -6,7 +6,16 @@ from itertools import product
 
 from policy_engine.analysis.explain.amounts import Who
 from policy_engine.evaluation.terms import fold
-from policy_engine.language.checked import CheckedPolicy, FallbackRule, RetryRule, Rule, Rules, Test, reads
+from policy_engine.language.checked import (
+    AllowRule,
+    CheckedPolicy,
+    FallbackRule,
+    RetryRule,
+    Rule,
+    Rules,
+    Test,
+    reads,
+)
 
 _OPEN = ("plan", "lane", "route", "error")
 """Names that an explanation may leave open."""
@@ -32,8 +41,22 @@ class Standing:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """Every rule that can apply, in (file, place) order."""
-        found = [rule for rules in self._blocks() for rule in rules if self.can_apply(rule)]
+        found = [
+            rule
+            for rules in self._blocks()
+            for rule in rules
+            if self.can_apply(rule) or (isinstance(rule, AllowRule) and self._closes(rule, rules.allows))
+        ]
         return tuple(sorted(found, key=lambda rule: rule.span.order))
+
+    def _closes(self, rule: AllowRule, block: tuple[AllowRule, ...]) -> bool:
+        """Whether an `allow` that cannot hold refuses somewhere: where no other of its block can hold either."""
+        plans = (rule.block.name,) if rule.block.kind == "plan" else self.plans
+        lanes = (rule.block.name,) if rule.block.kind == "lane" else self.lanes
+        asked = [other for other in block if rule.shadow or not other.shadow]
+        return any(
+            not any(self.can_apply(other, plan=plan, lane=lane) for other in asked) for plan in plans for lane in lanes
+        )
 
     def _blocks(self) -> Iterator[Rules]:
         policy = self.policy
@@ -75,7 +98,7 @@ class Standing:
             ]
         return tuple(dict.fromkeys((*path, *named)))
 
-    def can_apply(self, rule: Rule, **settled: str) -> bool:
+    def can_apply(self, rule: Rule, **settled: str | None) -> bool:
         """Whether the names that say who and what leave its condition open for some plan, lane, route and error."""
         if rule.condition is None:
             return True
@@ -92,10 +115,10 @@ class Standing:
     def _fits(self, rule: Rule, choices: dict[str, Iterable[str | None]]) -> bool:
         if rule.condition is None:
             return True
-        choices = {**choices, "plan": self.plans}
+        choices = {"plan": self.plans, **choices}
         if isinstance(rule, RetryRule | FallbackRule):
             choices["error"] = sorted(rule.classes)
-        if rule.block.kind in ("plan", "lane"):
+        if rule.block.kind in ("plan", "lane"):  # it stands in no other
             choices[rule.block.kind] = (rule.block.name,)
         if rule.block.kind == "route" and self.policy.routes[rule.block.name].kind != "handoff":
             choices["route"] = (rule.block.name,)

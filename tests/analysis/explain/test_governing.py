@@ -9,7 +9,8 @@ import policy_engine
 from policy_engine.analysis.explain.amounts import prices
 from policy_engine.analysis.explain.governing import Explanation, explain, groundless
 from policy_engine.evaluation.facts import AdmitFacts, AttemptFacts, FailureFacts, Reading
-from policy_engine.language.checked import CheckedPolicy, RuleRef
+from policy_engine.evaluation.meters import every_meter
+from policy_engine.language.checked import ATTEMPTS, SPENT, TOKENS, AllowRule, CheckedPolicy, RuleRef
 from policy_engine.policy import Policy
 from tests.analysis.explain.test_sentences import policy
 from tests.generators import Asking, Case, Shape, examples, policies
@@ -193,7 +194,11 @@ def test_a_rule_that_decides_was_named(case: Case) -> None:
     found = evaluator.admit(admission)
     seen = deciding(found) | {shadow.ruling.rule for shadow in found.shadow if shadow.refuses}
     sold = {plan.overage.ref for plan in checked.plans.values() if plan.overage is not None}
-    assert seen - sold <= named(explain(checked, admission.outcome, admission.plan))
+    told = named(explain(checked, admission.outcome, admission.plan))
+    # Of several `allow` of a block, those that cannot hold for this plan are left out, though a denial lists them.
+    blocks = {rule.ref: rule.block for rule in checked.every_rule() if isinstance(rule, AllowRule)}
+    assert {blocks[ref] for ref in seen & set(blocks)} <= {blocks[ref] for ref in told & set(blocks)}
+    assert seen - sold - set(blocks) <= told
 
     attempt: AttemptFacts = asking.attempt()
     whole = explain(checked, attempt.outcome, attempt.plan, attempt.lane)
@@ -219,7 +224,7 @@ def test_an_idle_ceiling_never_refuses_alone(case: Case) -> None:
     if facts.lane not in lanes or facts.route not in checked.lanes[facts.lane].path or not at:
         return
     used = Reading(case.pick.of((0, 1, 2, 5, 10**7, 5 * 10**7, 10**8, 10**9)))
-    meters = dict.fromkeys(facts.meters, used)
+    meters = dict.fromkeys((*every_meter(checked), SPENT, ATTEMPTS, TOKENS), used)
     elapsed = facts.elapsed_micros
     facts = asking.attempt(
         **{name: getattr(facts, name) for name in ("customer", "outcome", "plan", "lane", "route", "given")},

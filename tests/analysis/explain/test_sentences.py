@@ -114,7 +114,7 @@ def said(block: str, rule: str, plan: str | None = None, lane: str | None = None
             "forbid when region is eu",
             "Lane premium is closed when region is EU; an unknown region counts as EU.",
         ),
-        ("premium", "forbid", "Lane premium is closed always."),
+        ("premium", "forbid", "Lane premium is closed whatever the facts."),
         ("file", "forbid when plan is base", "An execution is refused on plan base."),
         ("base", "forbid when pages > 40", "An execution on plan base is refused when there are more than 40 pages."),
         (
@@ -297,3 +297,38 @@ def test_a_plan_brings_its_prices() -> None:
         "An execution may cost at most 50% of what it brings in, for a margin of 50%"
         " ($0.50 from the allowance, $0.75 beyond the allowance)."
     )
+
+
+@pytest.mark.parametrize(
+    ("rules", "plan", "sentences"),
+    [
+        # The only one cannot hold for the plan: the lane is closed, and that is said.
+        (
+            "allow when plan is pay and risk is low",
+            "base",
+            ["Lane premium is closed on plan base: it is open only when the plan is pay and risk is low."],
+        ),
+        # Another one can: the one that cannot is left out.
+        (
+            "allow when plan is pay allow when risk is low",
+            "base",
+            ["Lane premium is open only when risk is low."],
+        ),
+        (
+            "allow when plan is pay allow when risk is low",
+            None,
+            ["Lane premium is open on plan pay.", "Lane premium is also open when risk is low."],
+        ),
+        # Not left out: for customers on `base` this one is why they are refused, too.
+        (
+            "allow when plan is pay allow when plan is pay and plan is base",
+            None,
+            [
+                "Lane premium is open on plan pay.",
+                "Lane premium is open when the plan is pay and the plan is base, which cannot be here.",
+            ],
+        ),
+    ],
+)
+def test_who_is_let_in(rules: str, plan: str | None, sentences: list[str]) -> None:
+    assert [line.sentence for line in lines(policy(premium=rules), plan)] == sentences
