@@ -49,11 +49,12 @@ def complete(policy: Policy, witness: Witness, point: Point, **fixed: Any) -> di
     a reservation. None where no mapping does: names that do not go together, a value that the boundary
     does not take.
     """
+    point = Point(point)
     values: dict[str, Value] = {read.name: value for read, value in witness.values.items()}
     place = _place(policy, values, fixed)
     if place is None or fixed.get("plan") not in (None, *policy.checked.plans):
         return None
-    filler = _Filler(policy, Point(point), values, dict(zip(STRUCTURE, place, strict=True)), fixed)
+    filler = _Filler(policy, point, values, dict(zip(STRUCTURE, place, strict=True)), fixed)
     entries = filler.entries()
     for read, value in witness.values.items():
         if read.meter is not None and point is not Point.SETTLE and read.meter not in _EXECUTION:

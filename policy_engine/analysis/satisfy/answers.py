@@ -24,7 +24,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Facts that do it: a value for every name and counter that the wants read. All others are free."""
+    """Facts that do it: a value for every name and counter that the wants read. All others are free.
+
+    Where `ceiling` or `remaining` is read, so are the names that decide what it is.
+    """
 
     values: Mapping[Read, Value] = field(hash=False)
 

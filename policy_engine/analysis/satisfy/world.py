@@ -8,8 +8,9 @@ hour, an hour of its day, a day of its week and of its month (weeks and months d
 all keys; a block's part of the file, an outcome's part of its workflow.
 
 Left free, though an execution would tie them: `price` to plan and outcome, `spent` to `price` and to counters
-over a window (an execution may outlive one), `attempt`, `attempts` and `failures` to each other, the value of
-`ceiling` to the ceilings written. A witness may be a world that cannot be reached; replaying it shows.
+over a window (an execution may outlive one), `attempt`, `attempts` and `failures` to each other; and `ceiling`
+to its rules where there are too many (see `ceiling.py`). A witness may be a world that cannot be reached;
+replaying it shows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
