@@ -113,6 +113,13 @@ def test_a_ceiling_that_may_apply_counts() -> None:
         assert ask.never(rule.condition, fixed={"outcome": "reply", "region": region}) is never
 
 
+def test_a_failure_has_no_estimate() -> None:
+    policy = policy_with("ceiling $0.10 per outcome when estimate > $5\nfallback stop when ceiling > $0.10")
+    (rule,) = policy.checked.rules.fallbacks
+    assert rule.condition is not None
+    assert Satisfier(policy.checked).never(rule.condition, fixed={"outcome": "reply"}) is True  # so it applies
+
+
 def test_what_remains_is_known_where_the_ceiling_and_the_spend_are() -> None:
     answer = found("remaining > $0.10", None, fixed={"outcome": "reply"})
     assert isinstance(answer, dict)
