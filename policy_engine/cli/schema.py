@@ -8,22 +8,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from policy_engine.evaluation.context import SETTLE_EVENTS, SETTLE_STATES
-from policy_engine.evaluation.entries import GRANT_KINDS
+from policy_engine.evaluation.context import IN_SMALL_UNITS, SETTLE_EVENTS, SETTLE_STATES
+from policy_engine.evaluation.entries import GRANT_KINDS, MAX_COUNT
 from policy_engine.language.checked import CheckedPolicy, Fact
-from policy_engine.language.units import plain_number, print_duration, print_money
+from policy_engine.language.units import MAX_MONEY_NANOS, NANOS, plain_number, print_duration, print_money
 from policy_engine.language.vocabulary import Point, Unit
 from policy_engine.policy import Policy
 
 REQUIRED, AS_NEEDED, OPTIONAL = "required", "if a rule reads it", "optional"
 
-TEXT: dict[str, Any] = {"type": "string"}
-COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
-MONEY: dict[str, Any] = {"type": ["number", "string"]}
-DURATION: dict[str, Any] = {"type": ["number", "string"]}
-_PARTS = {"settled": MONEY, "reserved": MONEY}
-MONEY_READ: dict[str, Any] = {"anyOf": [MONEY, {"type": "object", "properties": _PARTS}]}
-COUNT_READ: dict[str, Any] = {"anyOf": [COUNT, {"type": "object", "properties": {"settled": COUNT, "reserved": COUNT}}]}
+TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+COUNT: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_COUNT}
+MONEY: dict[str, Any] = {"type": ["number", "string"], "minimum": 0, "maximum": MAX_MONEY_NANOS // NANOS}
+DURATION: dict[str, Any] = {"type": ["number", "string"], "minimum": 0}
+NANOS_OF_MONEY: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_MONEY_NANOS}
+MICROS: dict[str, Any] = {"type": "integer", "minimum": 0}
+
+
+def _read(amount: dict[str, Any]) -> dict[str, Any]:
+    """A counter: all of it settled, or both its parts."""
+    parts = {"settled": amount, "reserved": amount}
+    return {"anyOf": [amount, {"type": "object", "properties": parts, "additionalProperties": False}]}
+
+
+MONEY_READ = _read(MONEY)
+COUNT_READ = _read({"type": "integer", "minimum": 0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +57,53 @@ def wanted(policy: Policy, point: Point) -> list[Wanted]:
             entries.append(_fact(checked.facts[alias], checked))
             continue
         kind, note, schema = known[alias]
+        if model_field.default is None:
+            schema = _or_null(schema)
         entries.append(Wanted(alias, kind, REQUIRED if model_field.is_required() else OPTIONAL, note, schema))
     order = [REQUIRED, AS_NEEDED, OPTIONAL]
     return sorted(entries, key=lambda entry: order.index(entry.need))
 
 
 def json_schema(policy: Policy, point: Point) -> dict[str, Any]:
-    """The entries as a JSON schema document."""
+    """The entries as a JSON schema document. What texts say, only the boundary reads."""
     entries = wanted(policy, point)
+    twice = {entry.name: IN_SMALL_UNITS[entry.name] for entry in entries if entry.name in IN_SMALL_UNITS}
+    properties = {entry.name: {"description": _described(entry), **entry.schema} for entry in entries}
+    for name, small in twice.items():
+        schema = NANOS_OF_MONEY if small.endswith("nanos") else MICROS
+        schema = _or_null(schema) if name == "estimate" else schema
+        properties[small] = {"description": f"`{name}` in whole {_UNITS[small.rpartition('_')[2]]}", **schema}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"facts of {point}",
         "type": "object",
-        "properties": {entry.name: {"description": _described(entry), **entry.schema} for entry in entries},
-        "required": [entry.name for entry in entries if entry.need == REQUIRED],
+        "properties": properties,
+        "required": [entry.name for entry in entries if entry.need == REQUIRED and entry.name not in twice],
+        "allOf": [_once(name, small) for name, small in twice.items()],
         "additionalProperties": False,
     }
+
+
+_UNITS = {"nanos": "billionths of the currency's unit", "micros": "microseconds"}
+
+
+def _once(name: str, small: str) -> dict[str, Any]:
+    """An entry in one of its two units: the price must be given, the estimate may be null."""
+    if name == "price":
+        return {"oneOf": [{"required": [name]}, {"required": [small]}]}
+    both: dict[str, Any] = {"required": [name, small]}
+    if name == "estimate":
+        both["properties"] = {each: {"not": {"type": "null"}} for each in (name, small)}
+    return {"not": both}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    if "enum" in schema:
+        return {**schema, "enum": list(dict.fromkeys([*schema["enum"], None]))}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {**schema, "type": list(dict.fromkeys([*kinds, "null"]))}
 
 
 def _described(entry: Wanted) -> str:
@@ -78,14 +118,14 @@ def _known(policy: Policy) -> dict[str, tuple[str, str, dict[str, Any]]]:
     routes, errors = _choice(checked.routes), _choice(checked.error_classes)
     money = f"money in {checked.currency}"
     meters = {
-        str(meter): MONEY_READ if meter.quantity in ("spent", "overage") else COUNT_READ
-        for meter in policy.boundary.meters.values()
-        if meter.scope.execution is None
+        name: _or_null(MONEY_READ if meter.quantity in ("spent", "overage") else COUNT_READ)
+        for name, meter in policy.boundary.meters.items()
     }
+    lasting = [name for name, meter in policy.boundary.meters.items() if meter.scope.execution is None]
     return {
         "customer": ("text", "who it is for", TEXT),
         "outcome": ("name", _one_of(checked.outcomes), _choice(checked.outcomes)),
-        "plan": ("name", f"{_one_of(checked.plans)}; none if not given", _choice([*checked.plans, None])),
+        "plan": ("name", f"{_one_of(checked.plans)}; none if not given", _choice(checked.plans)),
         "lane": ("name", _one_of(checked.lanes), _choice(checked.lanes)),
         "route": ("name", _one_of(checked.routes), routes),
         "step": ("text", "which part of the work", TEXT),
@@ -103,13 +143,13 @@ def _known(policy: Policy) -> dict[str, tuple[str, str, dict[str, Any]]]:
         "min_output_tokens": ("count", "how far the cap may be shrunk", COUNT),
         "estimate": (money, "the most the attempt may cost, if not by the route's price", MONEY),
         "spent": (money, "by this execution, settled", MONEY_READ),
-        "reserved": (money, "by this execution, still open", MONEY),
+        "reserved": (money, "by this execution, still open", MONEY_READ),
         "attempts": ("count", "of this execution", COUNT_READ),
         "tokens": ("count", "of this execution", COUNT_READ),
         "escrow": (money, "spent while the store did not answer", MONEY_READ),
         "meters": (
             "counters",
-            "; ".join(f"`{name}`" for name in meters),
+            "; ".join(f"`{name}`" for name in lasting),
             {"type": "object", "properties": meters, "additionalProperties": False},
         ),
         "grants": ("list", "what the customer may draw on; null: the store is silent", _grants()),
@@ -133,7 +173,7 @@ def _grants() -> dict[str, Any]:
         "left": COUNT,
         "price": MONEY,
         "priority": {"type": "integer"},
-        "expires": moment,
+        "expires": _or_null(moment),
         "effective": moment,
         "created": moment,
     }
@@ -157,8 +197,8 @@ def _fact(fact: Fact, policy: CheckedPolicy) -> Wanted:
     schema = _fact_schema(fact)
     if fact.low is not None and fact.high is not None:
         note = f"{_shown(fact.low, fact, policy)}..{_shown(fact.high, fact, policy)}"
-        if fact.unit in (Unit.INTEGER, Unit.NUMBER, Unit.PERCENT):
-            schema |= {"minimum": _plain(fact.low), "maximum": _plain(fact.high)}
+        scale = {Unit.MONEY: NANOS, Unit.DURATION: 10**6}.get(fact.unit, 1)
+        schema |= {"minimum": _plain(fact.low / scale), "maximum": _plain(fact.high / scale)}
     need = OPTIONAL if fact.optional or fact.default is not None else AS_NEEDED
     if fact.default is not None:
         note += f"{'; ' if note else ''}{_shown(fact.default, fact, policy)} if not given"
@@ -170,19 +210,17 @@ def _fact(fact: Fact, policy: CheckedPolicy) -> Wanted:
 
 def _fact_schema(fact: Fact) -> dict[str, Any]:
     if fact.unit is Unit.ENUM:
-        return _choice([*fact.values, None] if fact.optional else fact.values)
+        return _or_null(_choice(fact.values))
     kind: Any = {
         Unit.MONEY: ["number", "string"],
         Unit.DURATION: ["number", "string"],
-        Unit.PERCENT: "number",
-        Unit.NUMBER: "number",
+        Unit.PERCENT: ["number", "string"],
+        Unit.NUMBER: ["number", "string"],
         Unit.INTEGER: "integer",
         Unit.BOOLEAN: "boolean",
         Unit.TEXT: "string",
     }[fact.unit]
-    if fact.optional:
-        kind = [*(kind if isinstance(kind, list) else [kind]), "null"]
-    return {"type": kind}
+    return _or_null({"type": kind, "minimum": 0} if fact.unit is Unit.DURATION else {"type": kind})
 
 
 def _default(fact: Fact, policy: CheckedPolicy) -> Any:

@@ -58,7 +58,7 @@ SETTLE_STATES = ("running", "delivered", "accepted", "rejected", "expired", "rev
 SETTLE_EVENTS = ("deliver", "accept", "reject", "reverse", "lapse", "abort", "hand_off")
 _EXECUTION_METERS = ("spent", "reserved", "attempts", "tokens")
 _MONEY_METERS = ("spent", "overage")
-_IN_SMALL_UNITS = {
+IN_SMALL_UNITS = {
     "price": "price_nanos",
     "estimate": "estimate_nanos",
     "elapsed": "elapsed_micros",
@@ -314,7 +314,7 @@ class Boundary:
             if item["type"] == "extra_forbidden":
                 fields = self.model(point).model_fields
                 known = [field.alias or key for key, field in fields.items()]
-                known += [small for name, small in _IN_SMALL_UNITS.items() if name in known]
+                known += [small for name, small in IN_SMALL_UNITS.items() if name in known]
                 message = no_such(name, known, "entry")
             elif item["type"] == "missing":
                 message = f"`{path}` is missing"
@@ -335,7 +335,7 @@ def _in_small_units(entries: dict[str, Any], model: type[BaseModel]) -> dict[str
     found: dict[str, str] = {}
     for field in model.model_fields.values():
         name = field.alias or ""
-        small = _IN_SMALL_UNITS.get(name, "")
+        small = IN_SMALL_UNITS.get(name, "")
         if small not in entries:
             continue
         if name == "estimate" and None in (entries[small], entries.get(name, 0)):

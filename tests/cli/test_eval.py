@@ -1,17 +1,20 @@
 """`policy eval`: facts in, decisions out, and every bad line accounted for."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from policy_engine import FactError
 from policy_engine.cli import schema
 from policy_engine.cli.eval import POINTS
 from policy_engine.cli.facts import read_entries
+from policy_engine.evaluation.context import IN_SMALL_UNITS
 from policy_engine.language.vocabulary import Point
-from policy_engine.policy import load
+from policy_engine.policy import Policy, load
 from tests.cli.conftest import LOW, ROOT, TICKET, Run
 
 SUPPORT = ("--policy", "support.policy")
@@ -173,7 +176,8 @@ def test_a_policy_with_a_mistake_is_asked_nothing(run: Run) -> None:
 def test_the_schema_names_every_entry(run: Run, point: str, path: str) -> None:
     data = json.loads(run("eval", point, "-p", path, "--schema", "--format", "json").stdout)
     fields = load(path).boundary.model(Point(point)).model_fields
-    assert set(data["properties"]) == {field.alias or name for name, field in fields.items()}
+    entries = {field.alias or name for name, field in fields.items()}
+    assert set(data["properties"]) == entries | {IN_SMALL_UNITS[name] for name in entries & set(IN_SMALL_UNITS)}
     assert set(data["required"]) <= set(data["properties"])
     table = run("eval", point, "-p", path, "--schema").stdout
     assert all(len(line) <= 100 for line in table.splitlines())
@@ -192,9 +196,92 @@ def test_what_the_schema_calls_required_is_what_must_be_given(run: Run, point: s
         assert (result.exit_code, f"`{name}` is missing" in result.stderr) == (2, True)
 
 
+SUCH: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1, 0.5, 99, 10**12, 10**12 + 1, 10**21 + 1, "", [], {}, {"settled": 1}, {"settled": -1}),
+    *({"setled": 1}, {"settled": 1, "reserved": 1}, {"spent per outcome": 1}, {"spent per day": 1}, {"timeout": 1}),
+)
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.usefixtures("run")  # which goes where the policy is
+def test_the_schema_accepts_what_is_accepted(point: str) -> None:
+    policy = load("support.policy")
+    document = schema.json_schema(policy, Point(point))
+    base = {name: value for name, value in EXAMPLES[point].items() if name != "min_output_tokens"}
+    base |= {"max_output_tokens": 10**12} if point == "attempt" else {}
+    base |= {} if point in ("admit", "settle") else {"spent": 1}  # `reserved` needs it
+    left_out = [{key: value for key, value in base.items() if key != name} for name in base if name != "spent"]
+    for name in (*document["properties"], "nonsense"):
+        for value in SUCH:
+            for data in (base, *([] if name not in TWICE else left_out)):
+                asked = data | {name: value}
+                assert fits(asked, document) == accepted(policy, point, asked), asked
+
+
+TWICE = {*IN_SMALL_UNITS, *IN_SMALL_UNITS.values()}
+
+
+def accepted(policy: Policy, point: str, data: dict[str, Any]) -> bool:
+    try:
+        policy.facts(point, data)
+    except FactError:
+        return False
+    return True
+
+
+def fits(value: Any, said: dict[str, Any]) -> bool:
+    """Whether a value is valid under a JSON schema, as far as the ones here go. An empty text is no amount."""
+    kinds = said.get("type", [])
+    checks: dict[str, Callable[[], bool]] = {
+        "type": lambda: any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)),
+        "enum": lambda: any(value is each or (isinstance(value, str) and value == each) for each in said["enum"]),
+        "minimum": lambda: not _is(value, "number") or value >= said["minimum"],
+        "maximum": lambda: not _is(value, "number") or value <= said["maximum"],
+        "minLength": lambda: not isinstance(value, str) or len(value) >= said["minLength"],
+        "anyOf": lambda: any(fits(value, each) for each in said["anyOf"]),
+        "oneOf": lambda: sum(fits(value, each) for each in said["oneOf"]) == 1,
+        "allOf": lambda: all(fits(value, each) for each in said["allOf"]),
+        "not": lambda: not fits(value, said["not"]),
+        "required": lambda: not isinstance(value, dict) or set(said["required"]) <= set(value),
+        "properties": lambda: (
+            not isinstance(value, dict) or all(_has(value, *one) for one in said["properties"].items())
+        ),
+        "propertyNames": lambda: (
+            not isinstance(value, dict) or all(fits(each, said["propertyNames"]) for each in value)
+        ),
+        "items": lambda: not isinstance(value, list) or all(fits(each, said["items"]) for each in value),
+        "additionalProperties": lambda: not isinstance(value, dict) or _no_more(value, said),
+    }
+    assert set(said) <= {*checks, "$schema", "title", "description", "default", "format"}
+    return all(check() for key, check in checks.items() if key in said)
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    classes: dict[str, Any] = {
+        "number": (int, float),
+        "integer": int,
+        "null": type(None),
+        "array": list,
+        "object": dict,
+    }
+    return isinstance(value, classes.get(kind, str)) and not (value == "" and kind == "string")
+
+
+def _has(value: dict[str, Any], name: str, said: dict[str, Any]) -> bool:
+    return name not in value or fits(value[name], said)
+
+
+def _no_more(value: dict[str, Any], said: dict[str, Any]) -> bool:
+    more = [each for name, each in value.items() if name not in said.get("properties", {})]
+    rest = said["additionalProperties"]
+    return not more if rest is False else all(fits(each, rest) for each in more)
+
+
 def test_the_schema_says_what_a_fact_may_be(run: Run) -> None:
     properties = json.loads(run("eval", "admit", *SUPPORT, "--schema", "--format", "json").stdout)["properties"]
-    assert properties["risk"]["enum"] == ["low", "medium", "high"]
+    assert properties["risk"]["enum"] == ["low", "medium", "high", None]
     assert properties["region"]["enum"] == ["eu", "us", "apac", None]
     confidence = properties["confidence"]
     assert (confidence["minimum"], confidence["maximum"], confidence["default"]) == (0, 1, 1)
