@@ -74,6 +74,7 @@ HEAVY = {
     "lark": ("language.parser",),
     "pydantic": ("evaluation.context", "evaluation.entries", "analysis.lint.settings", "testing.forms"),
     "yaml": ("testing.nodes",),
+    "hypothesis": ("testing.strategies",),
     "rich": ("cli",),
     "click": ("cli",),
     "cachetools": ("evaluation", "prices"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from policy_engine.evaluation.facts import MISSING, AdmitFacts, Facts, FailureFacts, Reading, SettleFacts
+from policy_engine.evaluation.facts import MISSING, AdmitFacts, Facts, FailureFacts, Given, Reading, SettleFacts
 from policy_engine.language.units import NANOS
 from policy_engine.language.vocabulary import Unit
 from policy_engine.ledger.windows import moment
@@ -27,7 +27,7 @@ def mapping(policy: Policy, facts: Facts) -> dict[str, Any]:
             "since_delivery_micros": facts.since_delivery_micros,
         }
     values: dict[str, Any] = {"customer": facts.customer, "outcome": facts.outcome, "plan": facts.plan}
-    values |= _declared(policy, facts)
+    values |= declared(policy, facts.given)
     values["meters"] = {
         str(meter): None if held is None else _reading(held, money=meter.quantity in _MONEY_METERS)
         for meter, held in facts.meters.items()
@@ -47,10 +47,11 @@ def mapping(policy: Policy, facts: Facts) -> dict[str, Any]:
     return values
 
 
-def _declared(policy: Policy, facts: Any) -> dict[str, Any]:
+def declared(policy: Policy, given: Given) -> dict[str, Any]:
+    """The declared facts that are given and known."""
     values = {}
     for name, fact in policy.checked.facts.items():
-        value = getattr(facts.given, name)
+        value = getattr(given, name)
         if value is MISSING or value is None:
             continue
         if fact.unit is Unit.MONEY:
