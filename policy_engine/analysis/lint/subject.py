@@ -91,6 +91,47 @@ class Subject:
                     found[rule.target].append(rule)
         return {name: tuple(rules) for name, rules in found.items()}
 
+    def meeting(self, block: BlockId) -> frozenset[BlockId]:
+        """The blocks whose rules may govern an attempt together with those of this one, itself among them.
+
+        Two outcomes never meet, nor do an outcome and a lane that it does not list; a route that no lane leads to
+        meets all that may fall back to it. Conditions are not looked at.
+        """
+        checked = self.checked
+        if block.kind == "outcome":
+            return self._around_outcome(block.name)
+        if block.kind == "workflow":
+            return frozenset().union(*map(self._around_outcome, checked.workflows[block.name].outcomes), {block})
+        if block.kind == "lane":
+            return self._around_lanes([block.name]) | self._everywhere
+        if block.kind == "route" and not self.fallbacks_to[block.name]:
+            return self._around_lanes(self.lanes_of_route[block.name]) | {block} | self._everywhere
+        return frozenset(self.rules_by_block)
+
+    @cached_property
+    def _everywhere(self) -> frozenset[BlockId]:
+        """The blocks that meet any outcome: the file level, plans, routes that a fallback names."""
+        plans = (BlockId("plan", name) for name in self.checked.plans)
+        targets = (BlockId("route", name) for name, rules in self.fallbacks_to.items() if rules)
+        return frozenset({FILE_LEVEL, *plans, *targets})
+
+    def _around_outcome(self, name: str) -> frozenset[BlockId]:
+        outcome = self.checked.outcomes[name]
+        around = {BlockId("outcome", name), BlockId("workflow", outcome.workflow)}
+        for lane in outcome.lanes:
+            around.add(BlockId("lane", lane))
+            around.update(BlockId("route", route) for route in self.checked.lanes[lane].path)
+        return self._everywhere | around
+
+    def _around_lanes(self, lanes: Iterable[str]) -> frozenset[BlockId]:
+        around: set[BlockId] = set()
+        for lane in lanes:
+            around.add(BlockId("lane", lane))
+            around.update(BlockId("route", route) for route in self.checked.lanes[lane].path)
+            for outcome in self.outcomes_of_lane[lane]:
+                around |= {BlockId("outcome", outcome), BlockId("workflow", self.checked.outcomes[outcome].workflow)}
+        return frozenset(around)
+
     @cached_property
     def readers(self) -> Mapping[str, tuple[Rule, ...]]:
         """Each name that a condition reads (fact, built-in name, meter in words), with the rules that read it."""

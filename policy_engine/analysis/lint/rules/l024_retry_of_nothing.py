@@ -1,6 +1,7 @@
 """A `retry 0` takes away what nobody gives.
 
-What: `retry 0` can only take retries away from other rules, and no other rule of the set retries any of its classes.
+What: `retry 0` can only take retries away from other rules, and no other rule that may apply together with it retries
+any of its classes.
 
 Why: without a `retry` nothing is retried; the line says what is so anyway. Often the rule that it was meant to stop
 is for other classes, or has been removed.
@@ -59,10 +60,11 @@ from policy_engine.language.checked import RetryRule
 
 
 def check(subject: Subject) -> Iterator[Found]:
-    retries = [rule for rule in subject.every_rule if isinstance(rule, RetryRule)]
-    retried = frozenset().union(*(rule.classes for rule in retries if rule.count))
-    for rule in retries:
-        if rule.count == 0 and not rule.classes & retried:
+    for rule in subject.every_rule:
+        if not isinstance(rule, RetryRule) or rule.count:
+            continue
+        blocks = (subject.rules_by_block[block] for block in subject.meeting(rule.block))
+        if not any(other.count and rule.classes & other.classes for rules in blocks for other in rules.retries):
             yield Found(
                 span=rule.span,
                 message=f"`{rule.ref.name}` takes nothing away: no rule retries what it is for",

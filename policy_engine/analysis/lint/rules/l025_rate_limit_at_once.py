@@ -1,7 +1,7 @@
 """A retry on `rate_limit` does not wait.
 
-What: a `retry` names `rate_limit`, has no `backoff`, and no other rule of the set that is for `rate_limit` has one.
-(Of several rules that apply the longest delay wins, so one is enough.)
+What: a `retry` names `rate_limit`, has no `backoff`, and no other rule for `rate_limit` that may apply together with it
+has one. (Of several rules that apply the longest delay wins, so one is enough.)
 
 Why: a rate limit is an answer about time. Asked again at once, the provider says the same, the retry is spent, and
 many clients count the refused call too.
@@ -61,10 +61,14 @@ _CLASS = "rate_limit"
 
 
 def check(subject: Subject) -> Iterator[Found]:
-    rules = [rule for rule in subject.every_rule if isinstance(rule, RetryRule) and _CLASS in rule.classes]
-    if any(rule.first_micros or rule.longest_micros for rule in rules):
-        return
-    for rule in rules:
+    waiting = {
+        block
+        for block, rules in subject.rules_by_block.items()
+        if any(_CLASS in rule.classes and (rule.first_micros or rule.longest_micros) for rule in rules.retries)
+    }
+    for rule in subject.every_rule:
+        if not isinstance(rule, RetryRule) or _CLASS not in rule.classes or waiting & subject.meeting(rule.block):
+            continue
         on = subject.node_of(rule).tails.on
         named = next((name for name in on.classes if name.text == _CLASS), None) if on is not None else None
         if named is not None and rule.count:

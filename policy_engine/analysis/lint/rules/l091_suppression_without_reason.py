@@ -6,13 +6,11 @@ Why: whoever reads the policy next cannot tell a decision from an oversight, and
 
 Bad:
 
-    currency USD
-    ceiling $90 per day  # lint: allow L001
+    currency USD  # lint: allow L001
 
 Good:
 
     currency USD
-    ceiling $90 per day
 """
 
 from collections.abc import Iterator

@@ -6,14 +6,12 @@ Why: it allows nothing, and whoever wrote it believes that it does.
 
 Bad:
 
-    currency USD
     # lint: allow L099 because the day's budget is watched by hand
-    ceiling $90 per day
+    currency USD
 
 Good:
 
     currency USD
-    ceiling $90 per day
 """
 
 from collections.abc import Iterator

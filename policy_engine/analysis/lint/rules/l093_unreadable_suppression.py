@@ -6,15 +6,13 @@ Why: it allows nothing, and whoever wrote it believes that it does.
 
 Bad:
 
-    currency USD
     # lint: ignore L001
-    ceiling $90 per day
+    currency USD
 
 Good:
 
     currency USD
     # the lint rules are listed in the documentation
-    ceiling $90 per day
 """
 
 from collections.abc import Iterator
