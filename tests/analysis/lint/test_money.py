@@ -7,6 +7,7 @@ from policy_engine.analysis.lint.rules import (
     l002_loss_at_worst_case,
     l003_unaffordable_route,
     l009_window_below_outcome,
+    l011_share_of_nothing,
 )
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import load
@@ -367,6 +368,8 @@ def test_an_alert_fires_with_the_number_that_is_said(percent: str, fires_at: int
         ("ceiling $2 per outcome\nceiling $0.50 per outcome when risk is low", "ceiling $1 per day", []),
         ("ceiling $2 per outcome", "ceiling $1 per day when risk is low", ["ceiling $1 per day when risk is low"]),
         ("ceiling $2 per outcome\nshadow ceiling $1 per day", "", []),
+        ("ceiling $2 per outcome\nceiling $1 per route per day", "", []),  # it may use several
+        ("ceiling $2 per outcome\nceiling $1 per lane per day", "", ["ceiling $1 per lane per day"]),
         ("margin at least 50%", "ceiling $0.49 per day", ["ceiling $0.49 per day"]),
         ("margin at least 50%", "ceiling $0.50 per day", []),
         ("margin at least 50%", "ceiling $0.49 per day\nplan team { overage $0.90 per reply }", []),
@@ -422,3 +425,40 @@ def test_a_window_without_room_stops_an_execution_in_the_middle() -> None:
 )
 def test_window_out_of_reach(rules: str, file: str, found: list[str]) -> None:
     assert underlined("L010", _set(rules, file=file)) == found
+
+
+# ---------------------------------------------------------------- L011
+
+TRIAL = "plan trial { includes 25 reply }"
+
+
+@pytest.mark.parametrize(
+    ("rules", "lanes", "file", "found"),
+    [
+        ("margin at least 40%", MINI, TRIAL, ["margin at least 40%"]),
+        ("margin at least 0%", MINI, TRIAL, ["margin at least 0%"]),
+        ("margin at least 40%", MINI, TRIAL.replace("includes", "fee $1 per month  includes"), []),
+        ("margin at least 40% unless plan is trial", MINI, TRIAL, []),
+        ("margin at least 40% when risk is low", MINI, TRIAL, []),
+        ("shadow margin at least 40%", MINI, TRIAL, []),
+        ("ceiling $1 per outcome", MINI, TRIAL, []),
+        ("ceiling 20% of price per attempt", MINI, TRIAL, ["ceiling 20% of price per attempt"]),
+        ("", MINI, TRIAL.replace("includes", "ceiling 20% of price per attempt  includes"),
+         ["ceiling 20% of price per attempt"]),
+        ("margin at least 40%", MINI, f"pack gift {{ 5 reply for $0 }}\n{PLAN}", ["margin at least 40%"]),
+        ("margin at least 40%", "lane standard { own }",
+         f'route own {{ model "own"  rates $0 in, $0 out per 1M tokens }}\n{TRIAL}', []),
+        ("margin at least 40%\nfallback own", MINI, f'route own {{ tool "own"  cost $0 }}\n{TRIAL}', []),
+        ("margin at least 40%\nforbid when plan is trial", MINI, TRIAL, []),  # nobody of that plan is served
+    ],
+)  # fmt: skip
+def test_share_of_nothing(rules: str, lanes: str, file: str, found: list[str]) -> None:
+    assert underlined("L011", _set(rules, lanes, file)) == found
+
+
+def test_nothing_can_be_spent_on_a_unit_that_brings_in_nothing() -> None:
+    engine = Engine(load(page_of(l011_share_of_nothing.RULE).bad), clock=PinnedClock(0))
+    step = engine.execution("draft", customer="acme", plan="trial").step("main")
+    assert step.attempt(input_tokens=1, max_output_tokens=1) is None
+    paid = engine.execution("draft", customer="other").step("main")
+    assert paid.attempt(input_tokens=1, max_output_tokens=1) is not None

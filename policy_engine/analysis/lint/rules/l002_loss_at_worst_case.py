@@ -187,7 +187,7 @@ def _notes(subject: Subject, loss: _Loss) -> tuple[Note, ...]:
     ceilings = subject.worst.held(loss.case, subject.checked.lanes[loss.case.lane].path[0]).ceilings(conditional=True)
     money = [rule for rule in ceilings if rule.quantity == "spent" and rule.scope.execution == "outcome"]
     tightest = min(money, key=lambda rule: limit_of(rule, loss.income.nanos) or 0, default=None)
-    if tightest is not None:
+    if tightest is not None and limit_of(tightest, loss.income.nanos) == loss.bound_nanos:
         found.append(Note("the tightest ceiling on one execution", tightest.span))
     return tuple(found)
 

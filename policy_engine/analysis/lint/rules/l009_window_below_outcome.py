@@ -68,7 +68,7 @@ def check(subject: Subject) -> Iterator[Found]:
     for rule in subject.every_rule:
         if not isinstance(rule, CeilingRule) or rule.scope.window is None or rule.shadow or rule.limit is None:
             continue
-        if rule.block.kind == "route":
+        if "route" in (rule.block.kind, rule.scope.key):
             continue  # it counts one route, an execution may use several
         found = [
             (limit, one)
