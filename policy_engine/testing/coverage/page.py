@@ -21,8 +21,8 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 72rem; background:
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem; }
 p { margin: .25rem 0; } .quiet { color: var(--quiet); }
-.totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem; margin: 1.5rem 0; }
-.total { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
+.totals { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.5rem 0; }
+.total { flex: 1 1 9rem; border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
 .total b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
 .meter { height: .3rem; border-radius: .15rem; background: var(--none-back); margin-top: .4rem; overflow: hidden; }
 .meter i { display: block; height: 100%; background: var(--full); }
@@ -42,7 +42,7 @@ table.code span { border-radius: .2rem; }
 ul.gaps { list-style: none; padding: 0; } ul.gaps > li { border-top: 1px solid var(--line); padding: .6rem 0; }
 ul.gaps code, dd code { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 ul.gaps ul { margin: .2rem 0 0; padding-left: 1.25rem; } .facts { color: var(--quiet); overflow-wrap: anywhere; }
-a { color: inherit; }
+a { color: inherit; text-decoration-color: var(--line); }
 """
 
 _LABELS = {
@@ -98,7 +98,7 @@ def _source(coverage: Coverage, source: Source, file: int) -> Iterator[str]:
         if line is not None:
             hits = f"{line.hits:,}" if line.is_rule else ""
             whole = line.hits and line.taken == len(line.branches)
-            state = ' class="full"' if whole else ' class="part"' if line.hits else ' class="none"'
+            state = ' class="full"' if whole else ' class="part"' if line.hits or line.taken else ' class="none"'
         shown = _marked(text, start, marks)
         anchor = f"f{file}l{number}"
         yield f'<tr{state} id="{anchor}"><td class="n"><a href="#{anchor}">{number}</a></td>'

@@ -123,8 +123,10 @@ def _expected(point: Point, before: Decision, after: Decision) -> tuple[dict[str
         if key in aspects:
             was, now = aspects[key].take(before), aspects[key].take(after)
             if was != now:
-                shown[key] = _written(key, was, now, before.currency) or aspects[key].got(was, before.currency)
-                return shown, key in _STRONG
+                wanted = _written(key, was, now, before.currency) or aspects[key].got(was, before.currency)
+                if wanted != (_written(key, now, was, before.currency) or aspects[key].got(now, before.currency)):
+                    shown[key] = wanted
+                    return shown, key in _STRONG
     return {}, False
 
 
