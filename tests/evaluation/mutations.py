@@ -98,13 +98,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a grant that is used up is drawn on",
-        "admission.py",
+        "drawing.py",
         '"    if grant.left > 0:',
         '"    if grant.left >= 0:',
     ),
     Mutation(
         "the last grant is drawn first",
-        "admission.py",
+        "drawing.py",
         "first = min(left, key=burn_down)",
         "first = max(left, key=burn_down)",
     ),
@@ -195,8 +195,8 @@ MUTATIONS = (
     Mutation(
         "a rule for another lane is forgotten too early",
         "index.py",
-        'elif name in ("lane", "route"):',
-        'elif name in ("route", "route"):',
+        'elif name in ("lane", "route")',
+        'elif name in ("route", "route")',
     ),
     Mutation(
         "a shadow forbid has its say of some alone",

@@ -13,6 +13,7 @@ and no write.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 
 from cachetools import FIFOCache
@@ -77,10 +78,11 @@ class CompiledEvaluator:
         index, sizes = self._index, (cache_size, shapes)
         attempts_by = names_of_attempts(policy, index.customers_of_attempts)
         failures_by = names_of_failures(policy, index.customers_of_failures)
-        admission_by = names_of_admission(policy, index.customers_of_admission)
+        admitted = frozenset[str]() if index.admits_any_customer else index.customers_of_admission
+        admission_by = names_of_admission(policy, admitted)
         of_admission, of_attempts, of_failures = (
             (customers, sizes, Lock())
-            for customers in (index.customers_of_admission, index.customers_of_attempts, index.customers_of_failures)
+            for customers in (admitted, index.customers_of_attempts, index.customers_of_failures)
         )
         self._admit = Asking("admit", admission_by, *of_admission, self._write_admit, self._left_admit)
         self._attempt = Asking("attempt", attempts_by, *of_attempts, self._write_attempt, self._left_attempt)
@@ -197,7 +199,11 @@ class CompiledEvaluator:
         return Who(customer, plan, outcome, workflow, lane, route)
 
     def _admitted(self, facts: AdmitFacts) -> tuple[Who, tuple[str, ...]]:
-        who = self._who(facts.outcome, facts.plan, self._named(facts.customer, self._index.customers_of_admission))
+        if self._index.admits_any_customer:
+            who = replace(self._who(facts.outcome, facts.plan, None), any_customer=True)
+        else:
+            named = self._named(facts.customer, self._index.customers_of_admission)
+            who = self._who(facts.outcome, facts.plan, named)
         return who, self._policy.outcomes[facts.outcome].lanes if facts.lane is None else (facts.lane,)
 
     def _running(self, facts: AttemptFacts | ProgressFacts) -> Who:

@@ -5,11 +5,13 @@ a denial goes to the reference, which names every rule behind it.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter, applied
-from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity, take_given
+from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity, reads_facts_alone, take_given
+from policy_engine.evaluation.compiler.drawing import SLOW, drawing
 from policy_engine.evaluation.compiler.index import Who
 from policy_engine.evaluation.compiler.quoting import (
     both,
@@ -23,13 +25,9 @@ from policy_engine.evaluation.compiler.quoting import (
     statements,
 )
 from policy_engine.evaluation.compiler.shapes import Namespace, Shapes, Written, decided_by
-from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, Head, LaneRefusal, Part, Ruling
-from policy_engine.evaluation.facts import Grant
-from policy_engine.evaluation.terms import UNITS, burn_down, fold, is_looked_at
-from policy_engine.language.checked import CeilingRule, CheckedPolicy, LimitRule, Rule, Rules, reads
-from policy_engine.language.pricing import overage_meter
-
-SLOW = "return slow(f)"
+from policy_engine.evaluation.decision import AdmitDecision, Digests, Head, LaneRefusal, Part, Ruling
+from policy_engine.evaluation.terms import UNITS, fold, is_looked_at
+from policy_engine.language.checked import AllOf, CeilingRule, CheckedPolicy, LimitRule, Member, Rule, Rules, reads
 
 REASONS = ("forbidden", "not_allowed", "limit_reached", "ceiling_reached")
 
@@ -54,9 +52,8 @@ def admit(policy: CheckedPolicy, digests: Digests, who: Who, lanes: tuple[str, .
     return _Writer(policy, digests, who, lanes, shapes).write()
 
 
-OF_PLAN = ("outcome", "plan")
 OF_LANE = ("outcome", "lane")
-"""What decides the amounts of a plan, and what a lane is called and leads to: all lanes of an outcome are looked at."""
+"""What decides what a lane is called and leads to: where none is asked for, all lanes of an outcome are looked at."""
 
 
 class _Writer:
@@ -65,11 +62,12 @@ class _Writer:
     ) -> None:
         self.policy, self.digests, self.who, self.lanes = policy, digests, who, lanes
         self.around = policy.around(who.outcome, who.plan)
+        self._passed: list[LaneRefusal] | None = []  # lanes that are passed on for a reason that is there beforehand
         self.namespace = Namespace(shapes)
         self.reader = Reader(
             namespace=self.namespace,
             numbers={fact: number for number, fact in enumerate(policy.facts)},
-            fields={"price": name("price")},
+            fields={"price": name("price"), "customer": expression("f.customer")},
             optional=frozenset(),
             give_up=lambda: statements(SLOW),
             give_up_early=lambda: statements(SLOW),
@@ -95,7 +93,10 @@ class _Writer:
         give_up = reader.give_up_early()
         given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
         # A fact that is not given is bad input, whatever there is to draw on.
-        opening = [*self._draw(), *statements("meters = f.meters\npassed = ()")]
+        opening = [
+            *drawing(self.policy, self.digests, self.who, self.namespace),
+            *statements("meters = f.meters\npassed = ()"),
+        ]
         whole = or_slow([*opening, *reader.body, *body], statements(SLOW))
         return Written([*given, *reader.prelude, *whole], self.namespace)
 
@@ -107,64 +108,6 @@ class _Writer:
 
     def _blocks(self) -> list[Rules]:
         return [*self.around, *(self.policy.lanes[lane].rules for lane in self.lanes)]
-
-    # ------------------------------------------------------------ what it draws on
-
-    def _draw(self) -> list[ast.stmt]:
-        body = statements(
-            "grants = f.grants\n"
-            "if grants is None:\n"
-            "    return slow(f)\n"
-            "draw = None\n"
-            "if len(grants) == 1:\n"
-            "    grant = grants[0]\n"
-            "    if grant.left > 0:\n"
-            "        draw = DRAW(grant.kind, grant.price_nanos, grant.id)\n"
-            "elif grants:\n"
-            "    draw = DRAWN",
-            DRAW=self.namespace.everywhere(Draw),
-            DRAWN=self.namespace.call(drawn, name("grants")),
-        )
-        otherwise = self._without_grant()
-        body.append(branch(expression("draw is None"), otherwise))
-        return body + statements("price = draw.price_nanos")
-
-    def _without_grant(self) -> list[ast.stmt]:
-        policy, outcome = self.policy, self.who.outcome
-        bind = self.namespace.bind
-        if self.who.plan is None:
-            return statements("draw = D", D=bind(Draw("list", policy.outcomes[outcome].price_nanos), OF_PLAN))
-        plan = policy.plans[self.who.plan]
-        head = Head("deny", "allowance_spent", policy.currency, self.digests)
-        spent = self.namespace.everywhere(AdmitDecision(head))
-        if plan.overage is None or outcome not in plan.overage.prices_nanos:
-            if outcome in plan.includes:
-                return [ast.Return(spent)]
-            absent = AdmitDecision(Head("deny", "not_in_plan", policy.currency, self.digests))
-            return statements(
-                "return SPENT if grants else ABSENT", SPENT=spent, ABSENT=self.namespace.everywhere(absent)
-            )
-        price = plan.overage.prices_nanos[outcome]
-        take = statements("draw = D", D=bind(Draw("overage", price), OF_PLAN))
-        if plan.overage.cap_nanos is None:
-            return take
-        return [
-            *statements("billed = f.meters.get(M)", M=bind(overage_meter(plan), ("plan",))),
-            branch(expression("billed is None"), statements(SLOW)),
-            *statements("billed = billed.settled + billed.reserved"),
-            branch(
-                expression("billed > L", L=bind(plan.overage.cap_nanos - price, OF_PLAN)),
-                statements(
-                    "return DECISION(HEAD, ((PART, CAP, billed, PRICE),))",
-                    DECISION=self.namespace.everywhere(AdmitDecision),
-                    HEAD=self.namespace.everywhere(head),
-                    PART=bind(Part(plan.overage.ref, "money"), ("plan",)),
-                    CAP=bind(plan.overage.cap_nanos, ("plan",)),
-                    PRICE=bind(price, OF_PLAN),
-                ),
-            ),
-            *take,
-        ]
 
     # ------------------------------------------------------------ who may enter
 
@@ -185,10 +128,7 @@ class _Writer:
                 alerts = self._alerts_of(limit, used)
                 found += [_Says(limit, "alert", both([*tests, threshold])) for threshold in alerts]
         found += self._spent_up(rules, fixed, by_lane=by_lane)
-        opening: list[tuple[Rule, ast.expr | None]] = []
-        for allow in rules.allows:
-            tests = self._tests(allow, fixed) if self._can_apply(allow, fixed) else [constant(False)]
-            opening.append((allow, tests[0] if tests else None))
+        opening = [(allow, self._opens(allow, fixed)) for allow in rules.allows]
         if opening:
             shut = ast.UnaryOp(ast.Not(), either([test or constant(True) for _, test in opening]))
             found += [_Says(allow, "not_allowed", shut, opens=True, when=test) for allow, test in opening]
@@ -222,6 +162,22 @@ class _Writer:
             )
         return found
 
+    def _opens(self, allow: Rule, fixed: dict[str, str | None]) -> ast.expr | None:
+        """The test of an allow; None for one that always holds.
+
+        Whether the plan is one of those it is for is a value: plans whose lanes differ in that alone share a shape.
+        """
+        parts = allow.condition.parts if isinstance(allow.condition, AllOf) else ()
+        of_plan = [part for part in parts if isinstance(part, Member) and part.read.name == "plan"]
+        others = tuple(part for part in parts if part not in of_plan)
+        if of_plan and others and not any(part.read.is_fact for part in of_plan):
+            rest = fold(AllOf(others), {known: value for known, value in fixed.items() if known != "plan"})
+            if not isinstance(rest, bool) and reads_facts_alone(rest):
+                for_plan = all(self.who.plan in part.values for part in of_plan)
+                return self.reader.guarded(self.namespace.slot(for_plan, ("plan",), allow.ref), rest, allow)
+        tests = self._tests(allow, fixed) if self._can_apply(allow, fixed) else [constant(False)]
+        return tests[0] if tests else None
+
     def _can_apply(self, rule: Rule, fixed: dict[str, str | None]) -> bool:
         return rule.condition is None or fold(rule.condition, fixed) is not False
 
@@ -246,8 +202,13 @@ class _Writer:
             rulings = tuple(Ruling(says.rule.ref) for says in _in_place(here))
             turned_away = LaneRefusal(lane, "not_allowed", rulings)
             deciders = {"outcome", "lane"}.union(*(decided_by(says.rule) for says in here))
-            passing = statements("passed += (R,)", R=self.namespace.bind(turned_away, deciders))
+            if self._passed is None:
+                passing = statements("passed += (R,)", R=self.namespace.bind(turned_away, deciders))
+            else:
+                self._passed = [*self._passed, turned_away]
+                passing = statements("passed = P", P=self.namespace.bind(tuple(self._passed), (*deciders, "lane")))
         else:
+            self._passed = None
             passing = self._passing(lane, here)
         return [branch(_any_refuses(here), passing, enter)]
 
@@ -308,6 +269,12 @@ class _Writer:
 
     def _enter(self, lane: str, fixed: dict[str, str | None], allows: list[_Says]) -> list[ast.stmt]:
         lines: ast.expr = row([])
+        blocks = Counter(says.rule.block for says in allows)
+        if all(says.when is None or blocks[says.rule.block] == 1 for says in allows):
+            # The only allow of a block holds, or nobody would be here.
+            told = tuple((Part(says.rule.ref), None, None, None) for says in _in_place(allows))
+            lines = self.namespace.bind(told, set().union(*(decided_by(says.rule) for says in allows)))
+            allows = []
         for says in _in_place(allows):
             line = self.namespace.bind((Part(says.rule.ref), None, None, None), says.rule)
             shown = row([line]) if says.when is None else expression("(L,) if C else ()", L=line, C=says.when)
@@ -388,12 +355,3 @@ def no_lane(passed: tuple[LaneRefusal, ...], heads: tuple[tuple[str, Head], ...]
     lines = tuple((Part(ruling.rule, ruling.unit), ruling.limit, ruling.used, ruling.asked) for ruling in said)
     reason = passed[0].reason if len(passed) == 1 else "no_lane"
     return AdmitDecision(dict(heads)[reason], lines, refused=passed)
-
-
-def drawn(grants: tuple[Grant, ...]) -> Draw | None:
-    """The grant that burns down first, as a draw."""
-    left = [grant for grant in grants if grant.left > 0]
-    if not left:
-        return None
-    first = min(left, key=burn_down)
-    return Draw(first.kind, first.price_nanos, first.id)

@@ -20,6 +20,7 @@ from policy_engine.evaluation.compiler.quoting import (
     expression,
     name,
     row,
+    statements,
 )
 from policy_engine.evaluation.compiler.shapes import Decider, Namespace
 from policy_engine.evaluation.facts import MISSING, given_type, slot_name
@@ -48,11 +49,12 @@ FLOATS = (Unit.NUMBER, Unit.PERCENT)
 def identity(who: Who, error: str | None = None) -> dict[str, str | None]:
     """What is fixed for a decision, by name. A lane or route that is not settled yet is left open."""
     known: dict[str, str | None] = {
-        "customer": who.customer,
         "plan": who.plan,
         "workflow": who.workflow,
         "outcome": who.outcome,
     }
+    if not who.any_customer:
+        known["customer"] = who.customer
     known |= {key: value for key, value in (("lane", who.lane), ("route", who.route), ("error", error)) if value}
     return known
 
@@ -164,16 +166,28 @@ class Reader:
         if test not in self._tests:
             self._of = of
             value = self._expression(test)
-            if self.where_it_stands and not _reads_facts_alone(test):
+            if self.where_it_stands and not reads_facts_alone(test):
                 return value
             local = f"c{len(self._tests)}"
             self._tests[test] = local
             assign = ast.Assign([ast.Name(local, ast.Store())], value)
-            if _reads_facts_alone(test):
+            if reads_facts_alone(test):
                 self.prelude.append(assign)
             else:
                 self.body.append(assign)
         return name(self._tests[test])
+
+    def guarded(self, guard: ast.expr, test: Test, of: Decider) -> ast.expr:
+        """The truth of a condition that is looked at only where `guard` holds, and reads declared facts alone."""
+        outside, known = self.prelude, dict(self._locals)
+        self.prelude, self._of = [], of
+        value = self._expression(test)
+        inside, self.prelude, self._locals = self.prelude, outside, known
+        local = f"c{len(self._tests)}"
+        self._tests[AllOf((test, test))] = local  # under no condition that is asked for
+        there = statements(f"{local} = VALUE", VALUE=value)
+        self.prelude.append(branch(guard, [*inside, *there], statements(f"{local} = False")))
+        return name(local)
 
     # ------------------------------------------------------------ expressions
 
@@ -258,12 +272,12 @@ def counted_by(meter: Meter) -> tuple[str, ...]:
     return ("outcome",) if meter.block.kind == "workflow" else (meter.block.kind,)
 
 
-def _reads_facts_alone(test: Test) -> bool:
+def reads_facts_alone(test: Test) -> bool:
     """Whether the condition is fixed once the declared facts are."""
     if isinstance(test, AllOf | AnyOf):
-        return all(_reads_facts_alone(part) for part in test.parts)
+        return all(reads_facts_alone(part) for part in test.parts)
     if isinstance(test, Inverse):
-        return _reads_facts_alone(test.part)
+        return reads_facts_alone(test.part)
     if isinstance(test, Linear):
         return all(read.is_fact for _, read in test.terms)
     return test.read.is_fact

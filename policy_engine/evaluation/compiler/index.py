@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from policy_engine.evaluation.terms import fold
 from policy_engine.language.checked import (
     AllOf,
     AllowRule,
@@ -24,11 +25,15 @@ from policy_engine.language.checked import (
     Rules,
     Test,
     atoms,
+    reads,
 )
 from policy_engine.language.vocabulary import Point
 
 SMALL = 24
 """Blocks with fewer rules are looked at whole."""
+
+FEW = 16
+"""So many customers that rules name may be told apart by the functions themselves."""
 
 ANCHORS = ("customer", "plan", "workflow", "outcome", "lane", "route")
 
@@ -45,6 +50,8 @@ class Who:
     workflow: str
     lane: str | None = None
     route: str | None = None
+    any_customer: bool = False
+    """Whether it is about every customer, and the function looks who it is."""
 
 
 def anchor(test: Test | None) -> Member | None:
@@ -84,7 +91,7 @@ class BlockIndex:
             value = getattr(who, name)
             if value is not None:
                 found += self._anchored.get((name, value), ())
-            elif name in ("lane", "route"):
+            elif name in ("lane", "route") or (name == "customer" and who.any_customer):
                 found += (rule for (anchored, _), rules in self._anchored.items() if anchored == name for rule in rules)
         unique = sorted(dict.fromkeys(found), key=lambda rule: rule.span.order)
         return _rules(unique)
@@ -119,7 +126,9 @@ class RuleIndex:
     def __init__(self, policy: CheckedPolicy) -> None:
         self.policy = policy
         every = list(policy.every_rule())
-        self.customers_of_admission = frozenset(_customers(r for r in every if Point.ADMIT in r.points))
+        admitting = [rule for rule in every if Point.ADMIT in rule.points]
+        self.customers_of_admission = frozenset(_customers(admitting))
+        self.admits_any_customer = len(self.customers_of_admission) <= FEW and all(map(_reads_alike, admitting))
         self.customers_of_attempts = frozenset(_customers(r for r in every if isinstance(r, CeilingRule)))
         self.customers_of_failures = frozenset(_customers(r for r in every if _is_read_at_failure(r)))
         self._blocks: dict[tuple[str, str], BlockIndex] = {}
@@ -171,6 +180,18 @@ def _customers(rules: Iterable[Rule]) -> Iterator[str]:
         for atom in atoms(rule.condition) if rule.condition is not None else ():
             if isinstance(atom, Member) and atom.read.name == "customer" and not atom.read.is_fact:
                 yield from atom.values
+
+
+def _reads_alike(rule: Rule) -> bool:
+    """Whether a rule asks as much of a customer whom nobody names as it does before it is known who it is.
+
+    Else a function for every customer would ask of all what is wanted of some.
+    """
+    if rule.condition is None:
+        return True
+    of_others = fold(rule.condition, {"customer": None})
+    asked = set() if isinstance(of_others, bool) else {read.name for read in reads(of_others)}
+    return asked == {read.name for read in reads(rule.condition)} - {"customer"}
 
 
 def _is_read_at_failure(rule: Rule) -> bool:

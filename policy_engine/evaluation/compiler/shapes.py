@@ -60,11 +60,18 @@ class Namespace:
         """A reference to a value. What none of the point's names decides is the same everywhere."""
         if value is None or value is True or value is False:
             return constant(value)
+        return self.slot(value, of)
+
+    def slot(self, value: Any, of: Decider = None, role: object = None) -> ast.expr:
+        """As `bind`, for what may be None, true or false and is to make no other shape.
+
+        Equal values have one slot, unless their `role` tells them apart: values that are equal by chance.
+        """
         names = self._shapes.names
         decisive = set(names) if of is None else (decided_by(of) if isinstance(of, Rule) else set(of)) & set(names)
         if not decisive:
             return self.everywhere(value)
-        key = (id(of) if isinstance(of, Rule) else tuple(sorted(decisive)), _typed(value))
+        key = (id(of) if isinstance(of, Rule) else tuple(sorted(decisive)), role, _typed(value))
         if key not in self._names:
             slot = self._names[key] = f"s{len(self._names)}"
             self.slots[slot] = _Slot(value, names[-1] in decisive)
