@@ -22,6 +22,7 @@ BENCHMARKS = {
     "threads": "Threads",
     "batch": "A million rows",
     "load": "Loading",
+    "mutants": "Mutants",
     "linting": "Linting",
     "policytests": "Policy tests",
     "imports": "Importing",
