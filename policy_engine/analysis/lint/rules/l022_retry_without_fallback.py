@@ -73,6 +73,9 @@ from policy_engine.analysis.worst import Case
 from policy_engine.language.checked import RetryRule
 from policy_engine.language.diagnostics import Note, one_of
 
+FEW = 3
+"""So many classes are named one by one."""
+
 
 def check(subject: Subject) -> Iterator[Found]:
     reported: set[RetryRule] = set()
@@ -100,9 +103,9 @@ def _left_alone(subject: Subject, case: Case) -> Iterator[tuple[RetryRule, str, 
 def _found(subject: Subject, case: Case, rule: RetryRule, route: str, classes: tuple[str, ...]) -> Found:
     return Found(
         span=rule.span,
-        message=f"after its retries on {one_of(classes, 3)} a step of `{case.outcome}` stops on `{route}`: no fallback"
+        message=f"after its retries on {one_of(classes, FEW)} a step of `{case.outcome}` stops on `{route}`: no fallback"
         " is for that",
-        hint=f"add `fallback next on {', '.join(classes)}`, or say `stop`",
+        hint=f"add `fallback next on {', '.join(classes) if len(classes) <= FEW else 'any'}`, or say `stop`",
         notes=(Note(f"the lane `{case.lane}` goes on", subject.name_span("lane", case.lane)),),
     )
 
