@@ -103,8 +103,8 @@ def _left_alone(subject: Subject, case: Case) -> Iterator[tuple[RetryRule, str, 
 def _found(subject: Subject, case: Case, rule: RetryRule, route: str, classes: tuple[str, ...]) -> Found:
     return Found(
         span=rule.span,
-        message=f"after its retries on {one_of(classes, FEW)} a step of `{case.outcome}` stops on `{route}`: no fallback"
-        " is for that",
+        message=f"after its retries on {one_of(classes, FEW)} a step of `{case.outcome}` stops on `{route}`:"
+        " no fallback is for that",
         hint=f"add `fallback next on {', '.join(classes) if len(classes) <= FEW else 'any'}`, or say `stop`",
         notes=(Note(f"the lane `{case.lane}` goes on", subject.name_span("lane", case.lane)),),
     )
