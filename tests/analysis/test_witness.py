@@ -97,6 +97,18 @@ def test_remaining_is_made_by_a_reservation() -> None:
     assert confirmed(policy, Point.FAILURE, facts, lambda decision: getattr(decision, "route", None) == "spare")
 
 
+def test_a_reservation_leaves_what_is_spent() -> None:
+    policy = policy_with("ceiling $1 per outcome\nfallback spare when remaining is $0.25 and spent is $0.60")
+    (rule,) = policy.checked.rules.fallbacks
+    assert rule.condition is not None
+    answer = Satisfier(policy.checked).satisfy([Want(rule.condition, True)], fixed={"outcome": "note"})
+    assert isinstance(answer, Witness)
+    facts = complete(policy, answer, Point.FAILURE, outcome="note")
+    assert facts is not None
+    assert (facts["spent"], facts["reserved"]) == ("$0.60", "$0.15")
+    assert confirmed(policy, Point.FAILURE, facts, lambda decision: getattr(decision, "route", None) == "spare")
+
+
 def test_confirmed_asks_the_engine() -> None:
     policy = building.policy(file='forbid when customer is "bad"')
     facts = building.admission(policy, customer="bad")
@@ -137,6 +149,22 @@ def test_counters_are_brought_to_their_limit() -> None:
     facts = building.admission(policy, meters={"count per customer per day": {"settled": 5, "reserved": 2}})
     (flip,) = flips(policy, Point.ADMIT, facts)
     assert flip.facts["meters"]["count per customer per day"] == {"settled": 8, "reserved": 2}
+
+
+def test_a_condition_counts_what_is_held() -> None:
+    policy = building.policy(file="forbid when count per day > 10")
+    facts = building.admission(policy, meters={"count per day": {"settled": 12, "reserved": 3}})
+    (flip,) = flips(policy, Point.ADMIT, facts)
+    assert flip.facts["meters"]["count per day"] == {"settled": 7, "reserved": 3}
+
+
+def test_other_counters_stay_what_they_were() -> None:
+    policy = building.policy(file="limit 10 per customer per day\nlimit 100 per day")
+    counters = {"count per customer per day": 10, "count  per   day": 7}
+    facts = building.admission(policy) | {"meters": counters}
+    assert counters == facts["meters"]
+    (flip,) = flips(policy, Point.ADMIT, facts)
+    assert flip.facts["meters"] == {"count per customer per day": 9, "count  per   day": 7}
 
 
 def test_a_ceiling_is_crossed_by_a_billionth() -> None:
