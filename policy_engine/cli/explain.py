@@ -244,7 +244,7 @@ def _show_paths(
             on_plan = f", plan {plan}" if plan is not None else ""
             screen.say((path.outcome, "strong"), f", lane {path.lane}{on_plan}")
             for line in tree(path, screen.width):
-                screen.say(line)
+                screen.say(line if screen.is_unicode else _in_ascii(line))
 
 
 def _show_leaflet(screen: Screen, policy: "CheckedPolicy", outcome: str | None, plan: str | None, form: str) -> None:
@@ -260,10 +260,22 @@ def _show_leaflet(screen: Screen, policy: "CheckedPolicy", outcome: str | None, 
     if form == "text":
         for line in pages.text(found):
             screen.say(line)
+    elif form == "html":
+        # The page says that it is UTF-8; where the stream is not, its signs are written as numbers.
+        signs = "strict" if screen.is_unicode else "xmlcharrefreplace"
+        to = "utf-8" if screen.is_unicode else "ascii"
+        _write(screen, (line.encode(to, signs).decode(to) for line in pages.html(found)))
     else:
-        _write(screen, {"markdown": pages.markdown, "html": pages.html}[form](found))
+        _write(screen, pages.markdown(found))
     for note in found.notes:
         screen.note(("Note: ", "warning"), note)
+
+
+def _in_ascii(line: str) -> str:
+    """For a terminal without line drawing."""
+    for sign, plain in (("├─", "|-"), ("└─", "`-"), ("│", "|"), ("→", "->")):
+        line = line.replace(sign, plain)
+    return line
 
 
 def _write(screen: Screen, lines: "Iterator[str]") -> None:

@@ -65,8 +65,12 @@ class Screen:
         """One JSON text and a line break. Signs that the stream's encoding lacks are escaped."""
         import json
 
-        ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-        sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=ascii_only) + "\n")
+        sys.stdout.write(json.dumps(data, indent=indent, ensure_ascii=not self.is_unicode) + "\n")
+
+    @property
+    def is_unicode(self) -> bool:
+        """Whether the answer's stream can show every sign."""
+        return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
     @property
     def width(self) -> int:

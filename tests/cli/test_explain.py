@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
 
 SUPPORT = ("--policy", "support.policy")
+EXTRACTION = ROOT / "policies" / "document_extraction"
 
 
 def test_one_outcome_with_every_place(run: Run) -> None:
@@ -95,6 +96,18 @@ def test_a_path(run: Run) -> None:
         '└─ any failure → sonnet, model "anthropic:claude-sonnet-4-5"\n'
         "   └─ any failure → stop\n"
     )
+
+
+def test_a_terminal_without_line_drawing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("policy_engine.cli.render.Screen.is_unicode", False)
+    result = run("explain", "account_summary", "--path", *SUPPORT)
+    assert result.stdout.splitlines()[2:] == [
+        '`- any failure -> sonnet, model "anthropic:claude-sonnet-4-5"',
+        "   `- any failure -> stop",
+    ]
+    euro = run("explain", "--for", "buyer", "-p", str(EXTRACTION), "--format", "html").stdout
+    assert euro.isascii()
+    assert "&#8364;79 a month" in euro
 
 
 def test_paths_of_one_lane_for_programs(run: Run) -> None:

@@ -76,8 +76,9 @@ class _Writer:
         for pack in self._policy.packs.values():
             if pack.outcome in self._outcomes:
                 yield self._pack(pack)
-        if not self._one_plan and self._outcomes:
-            yield self._list_prices()
+        sold = [] if self._one_plan else [name for name in self._outcomes if self._is_served(name, None)]
+        if sold:
+            yield self._list_prices(sold)
         yield from self._terms()
 
     def notes(self) -> Iterator[str]:
@@ -88,6 +89,9 @@ class _Writer:
             elif (word := self._discretion.gives_away(lane.title)) is not None:
                 yield f"lane `{lane.name}` is left out: its title says `{word}`, which is not for a buyer"
         for plan in self._plans:
+            for name in _sold(plan):
+                if not self._is_served(name, plan.name):
+                    yield f"plan `{plan.name}` sells `{name}`, but its rules let none of it in"
             for rule in (*plan.rules.allows, *plan.rules.forbids):
                 if not rule.shadow and not (isinstance(rule, ForbidRule) and self._most(rule) is not None):
                     yield f"a buyer of plan `{plan.name}` is not told of `{rule.ref.text}` at {rule.ref.place}"
@@ -194,11 +198,7 @@ class _Writer:
     def _may_enter(self, outcome: str, plan: str, lane: Lane) -> bool:
         if lane.name not in self._policy.outcomes[outcome].lanes:
             return False
-        standing = Standing(self._policy, outcome, plan, lane.name)
-        if any(_is_enforced(rule) and standing.always_applies(rule) for rule in lane.rules.forbids):
-            return False
-        allows = [rule for rule in lane.rules.allows if not rule.shadow]
-        return not allows or any(standing.can_apply(rule) for rule in allows)
+        return _is_open(lane.rules, Standing(self._policy, outcome, plan, lane.name), plan)
 
     def _often(self, rule: LimitRule) -> str:
         if rule.scope.key == "customer":
@@ -252,12 +252,22 @@ class _Writer:
             said += f", valid {english.duration(pack.expires_micros)}"
         return Offer("pack", pack.name, self._name(pack.name, pack.title), said)
 
-    def _list_prices(self) -> Offer:
+    def _list_prices(self, sold: Iterable[str]) -> Offer:
         prices = [
             f"{self._amount(self._policy.outcomes[name].price_nanos)} {english.article(self._nouns[name].singular)}"
-            for name in self._outcomes
+            for name in sold
         ]
         return Offer("list", "", "Without a plan", f": {english.listed(prices)}")
+
+    def _is_served(self, outcome: str, plan: str | None) -> bool:
+        """Whether anything may let it in: no `forbid` that always holds, no block that cannot open, and a lane."""
+        policy = self._policy
+        standing = Standing(policy, outcome, plan)
+        lanes = [policy.lanes[lane].rules for lane in policy.outcomes[outcome].lanes]
+        around = policy.around(outcome, plan)
+        return all(_is_open(rules, standing, plan) for rules in around) and any(
+            _is_open(rules, standing, plan) for rules in lanes
+        )
 
     def _terms(self) -> Iterator[Offer]:
         """When a delivered result is paid for, a sentence for each reading."""
@@ -282,6 +292,14 @@ def _sold(plan: Plan) -> dict[str, None]:
     """The outcomes that a plan includes or sells."""
     prices = plan.overage.prices_nanos if plan.overage is not None else {}
     return dict.fromkeys((*plan.includes, *prices))
+
+
+def _is_open(rules: Rules, standing: Standing, plan: str | None) -> bool:
+    """Whether the rules of a block let customers on this plan (None: on none) in, for some facts."""
+    if any(_is_enforced(rule) and standing.always_applies(rule, plan=plan) for rule in rules.forbids):
+        return False
+    allows = [rule for rule in rules.allows if not rule.shadow]
+    return not allows or any(standing.can_apply(rule, plan=plan) for rule in allows)
 
 
 def _per_customer(scope: Scope) -> bool:

@@ -128,11 +128,11 @@ class Standing:
             for values in product(*(tuple(choices[name]) for name in names))
         )
 
-    def always_applies(self, rule: Rule) -> bool:
+    def always_applies(self, rule: Rule, **settled: str | None) -> bool:
         """Whether nothing that is left open decides about it."""
-        return self.left_of(rule) is None and self.can_apply(rule)
+        return self.left_of(rule, **settled) is None and self.can_apply(rule, **settled)
 
-    def left_of(self, rule: Rule, **settled: str) -> Test | None:
+    def left_of(self, rule: Rule, **settled: str | None) -> Test | None:
         """What is left of its condition once all that is fixed is known; None where nothing is."""
         if rule.condition is None:
             return None

@@ -223,6 +223,26 @@ def test_the_author_hears_what_a_buyer_is_not_told(parts: dict[str, str], note: 
     assert leaflet(policy(**parts)).notes == (note,)
 
 
+@pytest.mark.parametrize(
+    ("parts", "prices"),
+    [
+        ({}, ["Without a plan: $2 a support draft and $3 a sales draft."]),
+        ({"draft": "allow when plan is team_plus"}, ["Without a plan: $3 a sales draft."]),
+        ({"draft": "forbid unless plan is team_plus"}, ["Without a plan: $3 a sales draft."]),
+        ({"lane": "forbid unless plan is team_plus"}, ["Without a plan: $2 a support draft and $3 a sales draft."]),
+        ({"workflow": "forbid"}, []),
+        ({"workflow": "shadow forbid"}, ["Without a plan: $2 a support draft and $3 a sales draft."]),
+    ],
+)
+def test_only_what_is_served_has_a_price_without_a_plan(parts: dict[str, str], prices: list[str]) -> None:
+    assert [str(offer) for offer in leaflet(policy(**parts)).offers if offer.kind == "list"] == prices
+
+
+def test_a_plan_that_sells_what_nothing_lets_in() -> None:
+    found = leaflet(policy(draft="forbid when plan is team_plus"))
+    assert found.notes == ("plan `team_plus` sells `support_draft`, but its rules let none of it in",)
+
+
 # ---------------------------------------------------------------- every policy
 
 
