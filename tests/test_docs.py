@@ -36,7 +36,7 @@ from policy_engine.language.vocabulary import (
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "policies" / "README.md",
 ]
 REFERENCE = ROOT / "docs" / "language.md"
@@ -157,8 +157,9 @@ def test_policy_snippets_parse(code: str, shown: str) -> None:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
-    """A folder in which a reader may paste: the example policies, the one page as support.policy, a ticket."""
+    """A folder in which a reader may paste: example policies, a flawed one, the one page as support.policy, a ticket."""
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    shutil.copytree(ROOT / "tests" / "data" / "flawed", tmp_path / "flawed")
     shutil.copy(ONE_PAGE, tmp_path / "support.policy")
     ticket = {"customer": "acme", "plan": "growth", "outcome": "support_draft", "risk": "high", "region": "us"}
     (tmp_path / "ticket.json").write_text(json.dumps(ticket) + "\n", encoding="utf-8")

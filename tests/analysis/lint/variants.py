@@ -319,3 +319,42 @@ def into_workflows(sources: Sources, kinds: tuple[type, ...]) -> Sources:
 
 def is_currency(node: object) -> bool:
     return isinstance(node, s.CurrencyDeclaration)
+
+
+# ---------------------------------------------------------------- one flaw for each rule
+
+COLOURS = tuple(
+    """amber azure beige black bronze burgundy cerulean charcoal cobalt copper coral crimson ebony emerald fuchsia
+    garnet ginger golden heather hazel indigo ivory jade jasmine khaki lavender lemon lilac magenta mahogany maroon
+    mustard navy ochre olive orchid papaya peach pearl plum purple quartz raspberry rust saffron sapphire scarlet
+    sepia silver tangerine taupe teal topaz turquoise umber vanilla vermilion violet walnut yellow zinc""".split()
+)
+
+
+def together(flaw: Sources, number: int, code: str) -> Sources:
+    """A flaw as one of many in a policy: its names and its models get a colour, and the first says the currency."""
+    colour = COLOURS[number]
+    names = {name: f"{colour}_{name}" for name in (*declared(flaw), *labels(flaw))}
+
+    def edit(node: Any) -> Iterator[Edit]:
+        if isinstance(node, s.CurrencyDeclaration | s.TimezoneDeclaration | s.StoreFailure):
+            yield Edit(span=node.span, text="" if number else node.span.text)
+        if isinstance(node, s.Model):
+            yield Edit(span=node.model.span, text=f'"{node.model.value}-{colour}"')
+        if isinstance(node, s.On) and [name.text for name in node.classes] == [ANY]:
+            # `any` would answer the errors that others declare.
+            yield Edit(span=node.span, text="on timeout, rate_limit, invalid_output, over_ceiling")
+
+    kinds = () if code in STAYS_PUT else (s.Ceiling, s.Retry, s.Fallback, s.Allow, s.Forbid, s.Limit)
+    moved = [
+        Source(source.name, renamed(source.text, names)) for source in everywhere(into_workflows(flaw, kinds), edit)
+    ]
+    if code == UNFORMATTED:
+        return moved
+    return [Source(source.name, format_file(tree(source))) for source in moved]
+
+
+STAYS_PUT = {"L076"}
+"""Rules whose flaw is where a rule stands, so that planting must not move it."""
+
+UNFORMATTED = "L074"

@@ -40,11 +40,12 @@ Good:
     }
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from policy_engine.analysis.lint.rule import Found, LintRule, Tier
 from policy_engine.analysis.lint.subject import Subject
 from policy_engine.analysis.ways import Way
+from policy_engine.evaluation.terms import fold
 from policy_engine.language.checked import CeilingRule, CheckedPolicy, FallbackRule, Route, reads
 from policy_engine.language.diagnostics import Note, one_of
 
@@ -61,8 +62,9 @@ def check(subject: Subject) -> Iterator[Found]:
         and "over_ceiling" in rule.classes
         and len(rule.classes) < every_class
     }
-    if not named or _told_apart_by_route(subject):
+    if not named:
         return
+    suspects = list(_by_route(subject))
     for way in subject.ways:
         for turn in way.turns:
             if turn.rule in named:
@@ -70,7 +72,8 @@ def check(subject: Subject) -> Iterator[Found]:
     for rule, applies in named.items():
         before = {name for way in applies for name in way.reached()} - {rule.target}
         routes = [policy.routes[name] for name in sorted(before) if policy.routes[name].kind != "handoff"]
-        if routes and all(_is_dearer(policy, rule, route) for route in routes):
+        apart = any(_tells_apart(ceiling, [rule.target, *before]) for ceiling in suspects)
+        if routes and not apart and all(_is_dearer(policy, rule, route) for route in routes):
             yield Found(
                 span=rule.span,
                 message=f"`over_ceiling` is answered with `{rule.target}`, which costs more than {one_of(before)}",
@@ -93,12 +96,24 @@ def _is_dearer(policy: CheckedPolicy, rule: FallbackRule, route: Route) -> bool:
     return False
 
 
-def _told_apart_by_route(subject: Subject) -> bool:
-    """Whether some ceiling applies to one route and not to another, or counts them apart."""
-    return any(
-        rule.scope.key == "route" or any(read.name in ("route", "estimate") for read in reads(rule.condition))
-        for rule in subject.every_rule
-        if isinstance(rule, CeilingRule) and not rule.shadow
+def _by_route(subject: Subject) -> Iterator[CeilingRule]:
+    """The ceilings that may apply to one route and not to another, or count them apart."""
+    for rule in subject.every_rule:
+        if isinstance(rule, CeilingRule) and not rule.shadow and _looks_at_the_route(rule):
+            yield rule
+
+
+def _looks_at_the_route(rule: CeilingRule) -> bool:
+    return rule.scope.key == "route" or any(read.name in ("route", "estimate") for read in reads(rule.condition))
+
+
+def _tells_apart(ceiling: CeilingRule, routes: Sequence[str]) -> bool:
+    """Whether it may treat these routes differently: one that none of them has in its condition does not."""
+    if ceiling.scope.key == "route" or ceiling.condition is None:
+        return True
+    left = [fold(ceiling.condition, {"route": route}) for route in routes]
+    return any(other != left[0] for other in left) or any(
+        read.name == "estimate" for test in left if not isinstance(test, bool) for read in reads(test)
     )
 
 
