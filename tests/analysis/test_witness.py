@@ -79,6 +79,13 @@ def test_what_is_unknown_is_left_out_or_none() -> None:
     assert all(facts.get(name) is None for name in unknown if name == "region")
 
 
+def test_an_ordinary_value_is_one_that_nothing_is_said_of() -> None:
+    policy = policy_with("forbid when region in [eu, us] or risk in [low, high]")
+    facts = complete(policy, Witness({}), Point.ADMIT)
+    assert facts is not None
+    assert (facts["region"], facts["risk"]) == ("apac", "medium")
+
+
 def test_fixed_entries_are_kept() -> None:
     facts = facts_of("risk is high", Point.ADMIT, outcome="note", plan="pro", customer="bolt")
     assert facts is not None
