@@ -157,7 +157,7 @@ def test_policy_snippets_parse(code: str, shown: str) -> None:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
-    """A folder in which a reader may paste: example policies, a flawed one, the one page as support.policy, a ticket."""
+    """A folder in which a reader may paste: example policies, a flawed one, support.policy (the one page), a ticket."""
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     shutil.copytree(ROOT / "tests" / "data" / "flawed", tmp_path / "flawed")
     shutil.copy(ONE_PAGE, tmp_path / "support.policy")
