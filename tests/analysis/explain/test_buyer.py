@@ -14,7 +14,7 @@ from policy_engine.analysis.explain.buyer import Leaflet, Offer, leaflet
 from policy_engine.analysis.explain.discretion import TRADE, Discretion
 from policy_engine.language.checked import CheckedPolicy
 from policy_engine.language.units import print_money
-from tests.generators import Case, Shape, examples, policies
+from tests.generators import Case, Shape, examples, loaded, policies
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 PAGE = ROOT / "tests" / "data" / "page.policy"
@@ -317,10 +317,25 @@ def test_the_example_policies(path: Path) -> None:
     check(policy_engine.load(path).checked)
 
 
-@examples(60)
+TITLES = (
+    "",
+    ' "advanced reasoning for high-risk tasks"',
+    ' "on mini"',
+    ' "the Big model"',
+    ' "from m:flat"',
+    ' "web first"',
+    ' "by the desk. Really!"',
+    ' "10x the tokens"',
+    ' "<b>bold</b> & *starred*"',
+)
+
+
+@examples(80)
 @given(policies(Shape(most_rules=3)))
 def test_any_policy(case: Case) -> None:
-    check(case.policy.checked)
+    """Whatever its lanes and plans are called."""
+    text = re.sub(r"^((?:lane|plan) \w+)", lambda found: found[1] + case.pick.of(TITLES), case.text, flags=re.MULTILINE)
+    check(loaded(text).checked)
 
 
 # ---------------------------------------------------------------- pages
