@@ -11,7 +11,8 @@ import pytest
 from policy_engine.evaluation.compiler import CompiledEvaluator, cache
 from policy_engine.evaluation.compiler.cache import Functions
 from policy_engine.evaluation.compiler.conditions import NotCompiled, Reader, identity
-from policy_engine.evaluation.compiler.index import SMALL, BlockIndex, RuleIndex, Who, anchor
+from policy_engine.evaluation.compiler.dispatch import followed, without_implied
+from policy_engine.evaluation.compiler.index import FEW, SMALL, BlockIndex, RuleIndex, Who, anchor
 from policy_engine.evaluation.compiler.quoting import (
     both,
     branch,
@@ -28,7 +29,7 @@ from policy_engine.evaluation.guard import BoundTo
 from policy_engine.evaluation.meters import every_meter
 from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.evaluation.terms import fold
-from policy_engine.language.checked import AllOf, AnyOf, Inverse, Member, Read, Test, Truth
+from policy_engine.language.checked import AllOf, AnyOf, CheckedPolicy, Inverse, Member, Read, Test, Truth
 from policy_engine.language.source import Source, Span
 from policy_engine.language.vocabulary import Unit
 from policy_engine.policy import Policy
@@ -494,6 +495,30 @@ def test_a_decision_is_looked_up_without_a_lock() -> None:
             assert evaluator.admit(_admission(policy.checked, "c0")) == first
 
 
+@pytest.mark.parametrize(
+    ("rule", "any_customer"),
+    [
+        ('forbid when customer is "acme"', True),
+        ('forbid when customer is "acme" or urgent', True),
+        ('forbid when customer is "acme" and urgent', False),  # nobody else need say whether it is urgent
+        ('forbid when customer is not "acme" or urgent', False),
+        ("\n".join(f'forbid when customer is "c{n}"' for n in range(FEW)), True),
+        ("\n".join(f'forbid when customer is "c{n}"' for n in range(FEW + 1)), False),
+    ],
+)
+def test_few_named_customers_are_told_apart_by_the_function(rule: str, any_customer: bool) -> None:
+    policy = _house(file=rule)
+    pair = Pair(policy.checked, VARIANTS[1])
+    assert RuleIndex(policy.checked).admits_any_customer is any_customer
+    with compiling(VARIANTS[1]):
+        for customer in ("acme", "c0", "nobody"):
+            facts = _admission(policy.checked, customer)
+            before = Counting.answered
+            assert pair.found("admit", facts) == pair.expected("admit", facts)
+            assert Counting.answered == before
+    assert len(pair.compiled._admit.functions) == (1 if any_customer else 2)
+
+
 # ---------------------------------------------------------------- combinations that share code
 
 PLANS = """
@@ -562,3 +587,77 @@ def test_a_guard_of_a_shape_has_the_numbers_of_its_combination() -> None:
     ]
     codes = {guard.attempt.__code__ for guard in bound}  # type: ignore[attr-defined]  # functions
     assert len(codes) == 1
+
+
+# ---------------------------------------------------------------- names that follow from others
+
+HOMES = """
+currency USD
+route a {{ model "a:a" cost $0.10 }}
+route b {{ model "a:b" cost $0.20 }}
+route c {{ model "a:c" cost $0.30 }}
+lane one {{ {one}  ceiling $0.15 per attempt }}
+lane two {{ {two}  ceiling $0.25 per attempt }}
+workflow w {{
+  outcome o {{ price $2 lanes {o}  ceiling 2 attempts per outcome }}
+  outcome p {{ price $3 lanes {p}  ceiling 3 attempts per outcome }}
+}}
+"""
+EVERY = ("outcome", "lane", "route")
+
+
+@pytest.mark.parametrize(
+    ("paths", "kept", "implied"),
+    [
+        ({"one": "a", "two": "b -> c", "o": "one", "p": "two"}, ("route",), {"outcome": "route", "lane": "route"}),
+        ({"one": "a -> b", "two": "b -> c", "o": "one", "p": "two"}, ("lane", "route"), {"outcome": "lane"}),
+        ({"one": "a", "two": "b -> c", "o": "one, two", "p": "two"}, ("outcome", "route"), {"lane": "route"}),
+        ({"one": "a -> b", "two": "b -> c", "o": "one, two", "p": "two"}, EVERY, {}),
+    ],
+)
+def test_a_name_that_follows_from_another_is_not_looked_up(
+    paths: dict[str, str], kept: tuple[str, ...], implied: dict[str, str]
+) -> None:
+    policy = load_policy(HOMES.format(**paths)).checked
+    names, found = without_implied(policy, EVERY)
+    assert (names, followed(found)) == (kept, implied)
+    for facts in filter(lambda each: _is_there(policy, each), _homed(policy)):
+        assert all(how[getattr(facts, by)] == getattr(facts, known) for known, (by, how) in found.items())
+
+
+def _homed(policy: CheckedPolicy) -> list[AttemptFacts]:
+    """An attempt for every outcome, lane and route, also where the three do not belong together."""
+    return [
+        AttemptFacts(
+            customer="acme",
+            outcome=outcome,
+            plan=None,
+            given=given_type(())(),
+            meters={meter: Reading(2 if meter.quantity == "attempts" else 0) for meter in every_meter(policy)},
+            lane=lane,
+            route=route,
+            step="draft",
+            price_nanos=2 * 10**9,
+            input_tokens=10,
+            max_output_tokens=10,
+        )
+        for outcome in policy.outcomes
+        for lane in policy.lanes
+        for route in policy.routes
+    ]
+
+
+def _is_there(policy: CheckedPolicy, facts: AttemptFacts) -> bool:
+    return facts.lane in policy.outcomes[facts.outcome].lanes and facts.route in policy.lanes[facts.lane].path
+
+
+@pytest.mark.parametrize("shuffled", [1, -1])
+def test_facts_whose_names_do_not_belong_together_are_answered_as_they_are(shuffled: int) -> None:
+    policy = load_policy(HOMES.format(one="a", two="b -> c", o="one", p="two")).checked
+    reference = ReferenceEvaluator(policy, DIGESTS)
+    evaluator = CompiledEvaluator(policy, DIGESTS, Counting)
+    with compiling(VARIANTS[0]):
+        for facts in [*_homed(policy)[::shuffled], *_homed(policy)]:
+            before = Counting.answered
+            assert evaluator.attempt(facts) == reference.attempt(facts)
+            assert (Counting.answered == before) is _is_there(policy, facts)

@@ -23,9 +23,12 @@ from policy_engine.evaluation.compiler.cache import Functions, Key
 from policy_engine.evaluation.compiler.conditions import NotCompiled
 from policy_engine.evaluation.compiler.dispatch import (
     Asking,
+    Implied,
+    followed,
     names_of_admission,
     names_of_attempts,
     names_of_failures,
+    without_implied,
 )
 from policy_engine.evaluation.compiler.index import RuleIndex, Who
 from policy_engine.evaluation.compiler.shapes import Made, Shapes, Written
@@ -76,18 +79,18 @@ class CompiledEvaluator:
         self._lock = Lock()
         self._narrowings: FIFOCache[tuple[Who, tuple[str, ...]], Narrowed] = FIFOCache(min(NARROWED, cache_size))
         index, sizes = self._index, (cache_size, shapes)
-        attempts_by = names_of_attempts(policy, index.customers_of_attempts)
-        failures_by = names_of_failures(policy, index.customers_of_failures)
         admitted = frozenset[str]() if index.admits_any_customer else index.customers_of_admission
-        admission_by = names_of_admission(policy, admitted)
         of_admission, of_attempts, of_failures = (
             (customers, sizes, Lock())
             for customers in (admitted, index.customers_of_attempts, index.customers_of_failures)
         )
-        self._admit = Asking("admit", admission_by, *of_admission, self._write_admit, self._left_admit)
-        self._attempt = Asking("attempt", attempts_by, *of_attempts, self._write_attempt, self._left_attempt)
-        self._progress = Asking("progress", attempts_by, *of_attempts, self._write_progress, self._left_progress)
-        self._failure = Asking("failure", failures_by, *of_failures, self._write_failure, self._left_failure)
+        admit_by = names_of_admission(policy, admitted), Implied()  # the lane may be left open
+        attempt_by = without_implied(policy, names_of_attempts(policy, index.customers_of_attempts))
+        failure_by = without_implied(policy, names_of_failures(policy, index.customers_of_failures))
+        self._admit = Asking("admit", admit_by, *of_admission, self._write_admit, self._left_admit)
+        self._attempt = Asking("attempt", attempt_by, *of_attempts, self._write_attempt, self._left_attempt)
+        self._progress = Asking("progress", attempt_by, *of_attempts, self._write_progress, self._left_progress)
+        self._failure = Asking("failure", failure_by, *of_failures, self._write_failure, self._left_failure)
         # Functions and not methods: binding a method costs as much as a rule.
         self.admit: Callable[[AdmitFacts], AdmitDecision] = self._admit.ask
         self.attempt: Callable[[AttemptFacts], AttemptDecision] = self._attempt.ask
@@ -96,8 +99,9 @@ class CompiledEvaluator:
         self.settle: Callable[[SettleFacts], SettleDecision] = settlement.settle(policy, digests)
         self._bound = Functions(cache_size, several=True)
         parameters = ["given", "price", "step", "slow"]
-        self._bound_attempt = Shapes("bind", attempts_by, parameters, shapes)
-        self._bound_progress = Shapes("bind", attempts_by, parameters, shapes)
+        self._bound_attempt, self._bound_progress = (
+            Shapes("bind", attempt_by[0], parameters, shapes, implied=followed(attempt_by[1])) for _ in range(2)
+        )
 
     def guard(self, to: BoundTo) -> Guard:
         """The functions of one route of one execution, with everything that is fixed worked out."""

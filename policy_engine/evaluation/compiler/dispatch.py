@@ -45,6 +45,33 @@ def names_of_admission(policy: CheckedPolicy, customers: frozenset[str]) -> Name
     return (*_common(policy), "lane", *(["plan"] if policy.plans else []), *_named(customers))
 
 
+Implied = dict[str, tuple[str, dict[str, str]]]
+"""A name → the one that it follows from, and how."""
+
+
+def without_implied(policy: CheckedPolicy, names: Names) -> tuple[Names, Implied]:
+    """The names that do not follow from another one of them: a lane of one outcome alone says which that is."""
+    combinations = [
+        {"outcome": outcome.name, "lane": lane, "route": route}
+        for outcome in policy.outcomes.values()
+        for lane in outcome.lanes
+        for route in policy.lanes[lane].path
+    ]
+    kept, implied = list(names), Implied()
+    for known, others in (("outcome", ("route", "lane")), ("lane", ("route",))):
+        for by in others:
+            follows = {(each[by], each[known]) for each in combinations}
+            if known in kept and by in kept and len(follows) == len({value for value, _ in follows}):
+                kept.remove(known)
+                implied[known] = (by, dict(follows))
+    return tuple(kept), implied
+
+
+def followed(implied: Implied) -> dict[str, str]:
+    """A name → the one that it follows from."""
+    return {known: by for known, (by, _) in implied.items()}
+
+
 def _common(policy: CheckedPolicy) -> list[str]:
     return ["outcome"] if len(policy.outcomes) > 1 else []
 
@@ -64,7 +91,8 @@ def _reads(known: str, rules: Iterable[Rule]) -> bool:
 class Asking:
     """One decision point: `ask` finds the function of a record, and makes it where it is worth it.
 
-    `write` writes the function for a record; it raises `NotCompiled` where there is nothing to write.
+    Functions are looked up by the names that differ, other names are implied by those; `customers` are those who
+    are named. `write` writes the function for a record; it raises `NotCompiled` where there is nothing to write.
     `left` answers what functions leave out; one function is made at a time, under `lock`.
 
     While all functions are of one shape, `ask` is itself the function behind its look-up, which saves a call:
@@ -74,7 +102,7 @@ class Asking:
     def __init__(
         self,
         title: str,
-        names: Names,
+        by: tuple[Names, Implied],
         customers: frozenset[str],
         sizes: tuple[int, int],
         lock: AbstractContextManager[object],
@@ -89,7 +117,8 @@ class Asking:
         self._only: Any = None
         self._are_several = False
         known = {"ready": self.functions.ready, "slow": self.slow, "customers": customers}
-        self.shapes = Shapes(title, names, ["f"], sizes[1], known)
+        names, self._implied = by
+        self.shapes = Shapes(title, names, ["f"], sizes[1], known, followed(self._implied))
         call = "return made(f, row, more)" if len(names) > 1 else "return made(f, more)"
         body = [*_looked_up(names, "ready", "made, more"), *statements(call)]
         self.ask: FunctionType = load(function(title, ["f"], body), self.shapes.objects, title)
@@ -99,7 +128,7 @@ class Asking:
         """The answer that no function gave: because there is none, or because it left it out."""
         key = self._key(facts)
         with self._lock:
-            wanted = key not in self.functions and self.functions.is_worth_making(key)
+            wanted = key not in self.functions and self._fits(facts) and self.functions.is_worth_making(key)
             made = self._make(key, facts) if wanted else None
         if made is None:
             return self._left(facts)
@@ -112,10 +141,28 @@ class Asking:
             for known in self.shapes.names
         )
 
+    def _fits(self, facts: Any) -> bool:
+        """Whether what is implied by the names of the key is what these facts say."""
+        return all(how.get(getattr(facts, by)) == getattr(facts, known) for known, (by, how) in self._implied.items())
+
+    def _written(self, facts: Any) -> Written:
+        """The function, which first makes sure that what is implied is so: facts may be of no execution there is."""
+        written = self._write(facts, self.shapes)
+        checks = [
+            statement
+            for known in self._implied
+            for statement in statements(
+                "if KNOWN is not SAID and KNOWN != SAID:\n    return slow(f)",
+                KNOWN=_part(known),
+                SAID=written.namespace.bind(getattr(facts, known), (known,)),
+            )
+        ]
+        return Written([*checks, *written.body], written.namespace)
+
     def _make(self, key: Key, facts: Any) -> Made | None:
         """The function of a combination, kept; None where the combination has none, which is kept as well."""
         try:
-            written = self._write(facts, self.shapes)
+            written = self._written(facts)
         except NotCompiled:
             self.functions.keep(key, None)
             return None

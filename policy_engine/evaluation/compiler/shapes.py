@@ -11,7 +11,7 @@ are equal but for the slots, and a row if all values in it are.
 """
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,7 +68,8 @@ class Namespace:
         Equal values have one slot, unless their `role` tells them apart: values that are equal by chance.
         """
         names = self._shapes.names
-        decisive = set(names) if of is None else (decided_by(of) if isinstance(of, Rule) else set(of)) & set(names)
+        deciders = names if of is None else decided_by(of) if isinstance(of, Rule) else of
+        decisive = {self._shapes.implied.get(known, known) for known in deciders} & set(names)
         if not decisive:
             return self.everywhere(value)
         key = (id(of) if isinstance(of, Rule) else tuple(sorted(decisive)), role, _typed(value))
@@ -123,14 +124,22 @@ class Written:
 class Shapes:
     """The functions of one decision point by their shape, so many of them; all see `objects`.
 
-    `names` are those by which functions are looked up, `parameters` what a function takes besides its rows.
+    `names` are those by which functions are looked up, `implied` leads from other names to the one of these
+    that decides them; `parameters` is what a function takes besides its rows.
     """
 
     def __init__(
-        self, title: str, names: Names, parameters: list[str], size: int, objects: dict[str, Any] | None = None
+        self,
+        title: str,
+        names: Names,
+        parameters: list[str],
+        size: int,
+        objects: dict[str, Any] | None = None,
+        implied: Mapping[str, str] | None = None,
     ) -> None:
         self.title = title
         self.names = names
+        self.implied = implied or {}
         self.objects: dict[str, Any] = dict(objects or {})
         self._parameters = parameters
         self._bound: dict[Any, str] = {}
