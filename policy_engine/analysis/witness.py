@@ -6,7 +6,6 @@ the engine can be asked whether the world that was found does what was said of i
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,6 +37,8 @@ __all__ = ["Flip", "complete", "confirmed", "flips", "replay"]
 
 _EXECUTION = (SPENT, ATTEMPTS, TOKENS)
 _WORLDS: WeakKeyDictionary[Policy, World] = WeakKeyDictionary()
+_NAMED: WeakKeyDictionary[Policy, dict[str, list[str]]] = WeakKeyDictionary()
+"""What is made once per policy: its world, and the values that its conditions compare each fact with."""
 
 
 def complete(policy: Policy, witness: Witness, point: Point, **fixed: Any) -> dict[str, Any] | None:
@@ -75,8 +76,18 @@ def _place(policy: Policy, values: Mapping[str, Value], fixed: Mapping[str, Any]
     """The outcome, workflow, lane and route that all of this can happen at."""
     if policy not in _WORLDS:
         _WORLDS[policy] = World(policy.checked)
+        _NAMED[policy] = _named(policy.checked)
     named = {name: fixed.get(name, values.get(name)) for name in STRUCTURE}
     return _WORLDS[policy].place({name: frozenset({value}) for name, value in named.items() if value is not None})
+
+
+def _named(policy: CheckedPolicy) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for rule in policy.every_rule():
+        for atom in atoms(rule.condition) if rule.condition is not None else ():
+            if isinstance(atom, Member) and atom.read.is_fact:
+                found.setdefault(atom.read.name, []).extend(atom.values)
+    return found
 
 
 class _Filler:
@@ -199,23 +210,12 @@ class _Filler:
         if fact.default is not None:
             return None  # the boundary knows it
         if fact.values:
-            named = [value for values in self._named.get(fact.name, ()) for value in values]
-            return min(fact.values, key=named.count)
+            return min(fact.values, key=_NAMED[self._policy].get(fact.name, []).count)
         if fact.unit is Unit.TEXT:
             return fact.name
         if fact.unit is Unit.BOOLEAN:
             return False
         return _WORLDS[self._policy].domain(Read(fact.name, fact.unit, is_fact=True), (), known=True).pick()
-
-    @cached_property
-    def _named(self) -> dict[str, list[tuple[str, ...]]]:
-        """The values that conditions compare each enum fact with."""
-        found: dict[str, list[tuple[str, ...]]] = {}
-        for rule in self._checked.every_rule():
-            for atom in atoms(rule.condition) if rule.condition is not None else ():
-                if isinstance(atom, Member) and atom.read.is_fact:
-                    found.setdefault(atom.read.name, []).append(atom.values)
-        return found
 
     def _counters(self, plan: str | None) -> Iterator[Meter]:
         """The counters that rules in force here check or read."""
