@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     default="terminal",
     help="`terminal` for people, `json` and `junit` for programs.",
 )
+@click.option(
+    "--new", metavar="POLICY", type=PolicyPath(), help="Write cases for what no test covers beside POLICY; run nothing."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Name the cases that pass, too.")
 @click.option(
     "--color",
@@ -35,7 +38,13 @@ if TYPE_CHECKING:
 )
 @report_options
 def test_command(
-    paths: tuple[str, ...], expression: str | None, form: str, verbose: bool, color: str, **reports: Any
+    paths: tuple[str, ...],
+    expression: str | None,
+    form: str,
+    new: str | None,
+    verbose: bool,
+    color: str,
+    **reports: Any,
 ) -> int:
     """Run the tests of a policy.
 
@@ -46,6 +55,7 @@ def test_command(
       policy test
       policy test policies/customer_support -k "premium and not refund"
       policy test --format junit > report.xml
+      policy test --new support.policy
       policy test --coverage --html coverage --fail-under 90
       policy test --mutate --timeout-minutes 5
 
@@ -57,6 +67,12 @@ def test_command(
     from policy_engine.testing.runner import BadExpression, matching, run
 
     screen = Screen(color)
+    if new is not None:
+        if paths or expression is not None:
+            raise click.UsageError("--new runs nothing: give it the policy, and no PATH")
+        from policy_engine.cli.test_new import write_new
+
+        return write_new(Path(new), screen)
     try:
         wanted = matching(expression) if expression is not None else None
     except BadExpression as error:
