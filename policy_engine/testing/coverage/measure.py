@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from policy_engine.language.checked import CheckedPolicy
 from policy_engine.policy import Policy
-from policy_engine.testing.coverage.observer import observed
+from policy_engine.testing.coverage.observer import Observing
 from policy_engine.testing.coverage.tally import ATOM_MARKS, RULE_MARKS, Goal, Mark, Subject, Tally, goals, subjects
 from policy_engine.testing.probing.writing import flat, inline
 
@@ -182,10 +182,10 @@ def _share(seen: int, possible: int) -> dict[str, Any]:
     return {"seen": seen, "possible": possible, "percent": percent(seen, possible)}
 
 
-def watched(case: Runnable, policy: Policy) -> tuple[Tally, bool]:
+def watched(case: Runnable, observing: Observing) -> tuple[Tally, bool]:
     """What one case looks at, and whether it passed."""
     tally = Tally()
-    return tally, case.run(observed(policy, tally)).passed
+    return tally, case.run(observing.by(tally)).passed
 
 
 def measure(files: Iterable[CaseFile], policy: Policy, *, reach: Reach | None = None) -> Coverage:
@@ -195,9 +195,9 @@ def measure(files: Iterable[CaseFile], policy: Policy, *, reach: Reach | None = 
 
 def measured(cases: Sequence[Runnable], policy: Policy, *, reach: Reach | None = None) -> Coverage:
     """As `measure`, of cases."""
-    whole, failed = Tally(), 0
+    whole, failed, observing = Tally(), 0, Observing(policy)
     for case in cases:
-        tally, passed = watched(case, policy)
+        tally, passed = watched(case, observing)
         whole.add(tally)
         failed += not passed
     return Coverage(policy.checked, whole, len(cases), failed, reach)

@@ -59,9 +59,27 @@ def observed(policy: Policy, tally: Tally) -> Policy:
 
     It is asked as ever, through its decision points, guards or an engine over it; its decisions are the same.
     """
-    watched = copy(policy)
-    watched.evaluator = Observer(policy, tally)
-    return watched
+    return Observing(policy).by(tally)
+
+
+class Observing:
+    """Makes observed policies out of one; what they share is worked out once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        covered = subjects(policy.checked)
+        self.numbers = {id(atom): number for subject in covered for number, atom in enumerate(subject.atoms)}
+        self.caps = {
+            overage_meter(plan): plan.overage.ref
+            for plan in policy.checked.plans.values()
+            if plan.overage is not None and plan.overage.cap_nanos is not None
+        }
+
+    def by(self, tally: Tally) -> Policy:
+        """The policy, observed by one tally."""
+        watched = copy(self.policy)
+        watched.evaluator = Observer(self, tally)
+        return watched
 
 
 @dataclass(slots=True)
@@ -120,18 +138,14 @@ class _Watching(View):
 class Observer:
     """Implements `Evaluator`: answers as the policy's own does, and counts in a tally what that looks at."""
 
-    def __init__(self, policy: Policy, tally: Tally) -> None:
+    def __init__(self, observing: Observing, tally: Tally) -> None:
+        policy = observing.policy
         self._answering: Evaluator = policy.evaluator
         self._policy = policy.checked
         self._digests = Digests(policy.digest, policy.prices.digest)
         self._tally = tally
-        covered = subjects(policy.checked)
-        self._numbers = {id(atom): number for subject in covered for number, atom in enumerate(subject.atoms)}
-        self._caps = {
-            overage_meter(plan): plan.overage.ref
-            for plan in policy.checked.plans.values()
-            if plan.overage is not None and plan.overage.cap_nanos is not None
-        }
+        self._numbers = observing.numbers
+        self._caps = observing.caps
 
     # ------------------------------------------------------------ decision points
 

@@ -10,7 +10,7 @@ from policy_engine.analysis.satisfy import Impossible, Satisfier, Want
 from policy_engine.language.checked import AllowRule, ForbidRule, Rule
 from policy_engine.language.vocabulary import Point
 from policy_engine.policy import Policy
-from policy_engine.testing.coverage.observer import observed
+from policy_engine.testing.coverage.observer import Observing
 from policy_engine.testing.coverage.tally import Goal, Mark, Subject, Tally, goals, rules_of
 from policy_engine.testing.probing import Probe, Prober, smaller
 
@@ -20,6 +20,7 @@ class Reaching:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._observing = Observing(policy)
         self._prober = Prober(policy)
         self._found: dict[Subject, Mapping[Goal, Probe]] = {}
 
@@ -35,7 +36,7 @@ class Reaching:
 
     def _reaches(self, probe: Probe, goal: Goal) -> bool:
         tally = Tally()
-        return probe.ask(observed(self._policy, tally)) is not None and tally.seen[goal] > 0
+        return probe.ask(self._observing.by(tally)) is not None and tally.seen[goal] > 0
 
     def _search(self, subject: Subject) -> Mapping[Goal, Probe]:
         """The first probe for every goal of a rule that one reaches."""
@@ -43,7 +44,7 @@ class Reaching:
         found: dict[Goal, Probe] = {}
         for probe in self._probes(subject):
             tally = Tally()
-            if probe.ask(observed(self._policy, tally)) is None:
+            if probe.ask(self._observing.by(tally)) is None:
                 continue
             for goal in [goal for goal in wanted if tally.seen[goal]]:
                 found[goal] = probe

@@ -13,6 +13,7 @@ from policy_engine.evaluation.reference import ReferenceEvaluator
 from policy_engine.language.checked import BlockId, CheckedPolicy
 from policy_engine.policy import Policy
 from policy_engine.testing.coverage.measure import Runnable, watched
+from policy_engine.testing.coverage.observer import Observing
 from policy_engine.testing.coverage.tally import Goal, Mark, Tally
 from policy_engine.testing.mutation.mutants import Mutant
 
@@ -42,7 +43,8 @@ class Trial:
     def __init__(self, policy: Policy, cases: Sequence[Runnable]) -> None:
         self.policy = policy
         policy.boundary  # noqa: B018 - made once, here: every mutant shares it
-        runs = [(case, *watched(case, policy)) for case in cases]
+        observing = Observing(policy)
+        runs = [(case, *watched(case, observing)) for case in cases]
         failed = [case.name for case, _, passed in runs if not passed]
         if failed:
             raise TestsFailError(failed)
