@@ -64,7 +64,12 @@ STAGES = {
     "evaluation.reference": (),
     "evaluation.compiler": (),
     "evaluation.batch": (),
-    "evaluation.context": ("evaluation.entries", "evaluation.quick", "evaluation.quick_entries"),
+    "evaluation.context": (
+        "evaluation.entries",
+        "evaluation.quick",
+        "evaluation.quick_entries",
+        "evaluation.quick_types",
+    ),
 }
 """The stages of floor 2, with the modules that belong to each; no stage imports another."""
 

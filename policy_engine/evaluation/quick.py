@@ -12,16 +12,16 @@ limits, enters them as constants, so no policy text can become Python.
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
 from inspect import signature
 from math import ceil, floor, inf
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any
 
-from msgspec import NODEFAULT, UNSET, Meta, convert, defstruct
+from msgspec import NODEFAULT, UNSET, Meta, ValidationError, convert
 
 from policy_engine.evaluation.entries import MAX_COUNT
 from policy_engine.evaluation.facts import Facts, Given, Reading
-from policy_engine.evaluation.quick_entries import EXACT, MOST_MONEY, Unusual, spent_in_escrow, with_own, written
+from policy_engine.evaluation.quick_entries import Unusual, spent_in_escrow, with_own, written
+from policy_engine.evaluation.quick_types import COMMON, MICROS, duration, entries_type, money, one_of, type_of
 from policy_engine.language.checked import Fact, Meter
 from policy_engine.language.units import NANOS
 from policy_engine.language.vocabulary import Unit
@@ -32,13 +32,6 @@ Reader = Callable[[Mapping[str, Any], bool, bool], Any]
 that the record is read once and not kept, so that it may share the mapping's counters.
 """
 
-MICROS: Final = 10**6
-COMMON: Final = 2**62
-"""Whole numbers from here on are unusual: msgspec knows limits of 64 bits."""
-
-_NOTHING: Any = Annotated[str, Meta(min_length=1, max_length=0)]
-"""What no value is of: one of no names, or what is left to the long way."""
-
 
 # ---------------------------------------------------------------- the texts of a reader
 # Words in capitals are places: for a constant, a variable, an attribute or, alone on a line, more statements.
@@ -48,7 +41,13 @@ def read(data, assume_zero, once):
     try:
         if data.__class__ is not dict:
             raise Unusual
-        entries = convert(data, Entries)
+        if LIKELY_RARE:
+            entries, common = convert(data, Entries), False
+        else:
+            try:
+                entries, common = convert(data, Common), True
+            except ValidationError:
+                entries, common = convert(data, Entries), False
         BODY
         return RECORD
     except (LookupError, TypeError, ValueError):
@@ -114,9 +113,9 @@ else:
         meters = fresh | meters
 """
 
-# Entries that most mappings do not have are looked for all at once.
+# Entries that most mappings do not have are not even looked for in the others.
 _UNLESS_COMMON = """
-if COMMON:
+if common:
     AS_GIVEN
 else:
     LOOKED_AT
@@ -152,7 +151,8 @@ class Writer:
     """Writes one reader, entry by entry. Each call says how an entry is looked at and which field it fills."""
 
     def __init__(self, record: type[Facts], otherwise: Reader) -> None:
-        self._scope: dict[str, Any] = {"Unusual": Unusual, "UNSET": UNSET, "convert": convert, "otherwise": otherwise}
+        self._scope: dict[str, Any] = {"Unusual": Unusual, "UNSET": UNSET, "convert": convert}
+        self._scope |= {"ValidationError": ValidationError, "otherwise": otherwise}
         self._body: list[ast.stmt] = []
         self._record = record
         self._fields: dict[str, ast.expr] = {}
@@ -165,7 +165,7 @@ class Writer:
 
     def name(self, entry: str, names: Iterable[str], *, required: bool = True) -> None:
         """One of these names; where it is not required, `None` if left out."""
-        listed = _one_of(names)
+        listed = one_of(names)
         self._fields[entry] = self._taken(entry, listed) if required else self._taken(entry, listed | None, None)
 
     def text(self, entry: str) -> None:
@@ -177,13 +177,13 @@ class Writer:
         self._fields[entry] = self._taken(entry, counted | None if default is None else counted, default)
 
     def duration(self, entry: str) -> None:
-        self._in_two_units(entry, "micros", _duration(), MICROS, 0)
+        self._in_two_units(entry, "micros", duration(), MICROS, 0)
 
     def price(self) -> None:
-        self._in_two_units("price", "nanos", _money(0), NANOS, UNSET)
+        self._in_two_units("price", "nanos", money(0), NANOS, UNSET)
 
     def estimate(self) -> None:
-        self._in_two_units("estimate", "nanos", _money(0), NANOS, None)
+        self._in_two_units("estimate", "nanos", money(0), NANOS, None)
 
     def meters(self, known: Mapping[str, Meter], *, of_execution: bool) -> None:
         """The counters, under their written form or the meter itself; those of one execution by themselves, too."""
@@ -230,17 +230,10 @@ class Writer:
             ast.keyword(each.name, self._fields[each.name]) for each in parameters if each.kind is each.KEYWORD_ONLY
         ]
         record = ast.Call(self._bound(self._record), placed, named)
-        entries = self._entries | self._rare
-        self._scope["Entries"] = defstruct(
-            "Entries",
-            [(field, *described) for field, (_, *described) in entries.items()],
-            rename={field: entry for field, (entry, *_) in entries.items()},
-            forbid_unknown_fields=True,
-            kw_only=True,
-            gc=False,
-        )
-        body = [*self._body, *self._unless_common()]
-        module = ast.Module(self._quoted(_READER, BODY=body, RECORD=record), [])
+        self._scope |= {"Common": entries_type(self._entries), "Entries": entries_type(self._entries | self._rare)}
+        looked_at = self._quoted(_UNLESS_COMMON, AS_GIVEN=self._as_given, LOOKED_AT=self._looked_at)
+        body, likely_rare = [*self._body, *looked_at], self._likely_rare()
+        module = ast.Module(self._quoted(_READER, BODY=body, RECORD=record, LIKELY_RARE=likely_rare), [])
         code = compile(ast.fix_missing_locations(module), "<boundary>", "exec")
         exec(code, self._scope)  # noqa: S102 - built from the texts above, constants bound
         made: Reader = self._scope["read"]
@@ -248,12 +241,13 @@ class Writer:
 
     # ------------------------------------------------------------ pieces
 
-    def _unless_common(self) -> list[ast.stmt]:
-        """One test for all that most mappings do not have: `entries.a is entries.b is UNSET`."""
-        rare: list[ast.expr] = [ast.Attribute(_ENTRIES, field, ast.Load()) for field in self._rare]
-        unset = [*rare[1:], ast.Name("UNSET", ast.Load())]
-        common = ast.Compare(rare[0], [ast.Is() for _ in unset], unset)
-        return self._quoted(_UNLESS_COMMON, COMMON=common, AS_GIVEN=self._as_given, LOOKED_AT=self._looked_at)
+    def _likely_rare(self) -> ast.expr:
+        """Whether a mapping says things the other way: who gives the price in small units mostly gives all so."""
+        told: list[str] = [name for name in ("price", "spent") if name in self._rare] or list(self._rare)
+        tests: list[ast.expr] = [
+            ast.Compare(ast.Constant(name), [ast.In()], [ast.Name("data", ast.Load())]) for name in told
+        ]
+        return ast.BoolOp(ast.Or(), tests) if len(tests) > 1 else tests[0]
 
     def _taken(self, field: str, type_: Any, default: Any = NODEFAULT, *, entry: str | None = None) -> ast.expr:
         """An entry as msgspec has left it."""
@@ -269,16 +263,18 @@ class Writer:
         if default is None:
             type_, large = type_ | None, large | None
             units = self._quoted(_UNLESS_UNKNOWN, VALUE=value, UNITS=units)
-        self._entries[small] = (small, type_, default)
+        self._entries[small] = (small, type_, NODEFAULT if default is UNSET else default)
         self._rare[entry] = (entry, large, UNSET)
+        if default is UNSET:
+            self._rare[small] = (small, type_, UNSET)
         needed = self._quoted(_NEEDED, VALUE=value) if default is UNSET else []
         key = ast.Constant(small)
-        self._as_given += [*self._quoted(_AS_GIVEN, VALUE=value, SMALL=small), *needed]
+        self._as_given += self._quoted(_AS_GIVEN, VALUE=value, SMALL=small)
         self._looked_at += self._quoted(_IN_EITHER_UNIT, VALUE=value, LARGE=entry, SMALL=small, KEY=key, UNITS=units)
         self._looked_at += needed
 
     def _fact(self, field: str, fact: Fact, default: Any) -> ast.expr:
-        taken = self._taken(field, _type_of(fact) | None, None, entry=fact.name)
+        taken = self._taken(field, type_of(fact) | None, None, entry=fact.name)
         scale = {Unit.MONEY: NANOS, Unit.DURATION: MICROS}.get(fact.unit)
         value, check = self._variable(field), []
         if scale is not None:
@@ -341,48 +337,3 @@ class _Places(ast.NodeTransformer):
         if isinstance(field, str):
             node.attr = field
         return node
-
-
-# ---------------------------------------------------------------- types of entries
-
-
-def _one_of(names: Iterable[str]) -> Any:
-    listed = tuple(names)
-    return Literal[listed] if listed else _NOTHING
-
-
-def _money(least: int) -> Any:
-    return _amount(NANOS, least, MOST_MONEY)
-
-
-def _duration() -> Any:
-    return _amount(MICROS, 0, (COMMON - 1) // MICROS)
-
-
-def _amount(scale: int, least: int, most: int) -> Any:
-    """In whole units, or with so few digits that a float holds them all."""
-    return Annotated[int, Meta(ge=least, le=most)] | Annotated[float, Meta(ge=0.0, le=float(EXACT // scale - 1))]
-
-
-def _type_of(fact: Fact) -> Any:
-    if fact.unit is Unit.ENUM:
-        return _one_of(fact.values)
-    if fact.unit in (Unit.MONEY, Unit.DURATION):
-        return _money(-MOST_MONEY) if fact.unit is Unit.MONEY else _duration()
-    if fact.unit in (Unit.NUMBER, Unit.PERCENT):
-        low, high = _as_float(fact.low, 1.0 - EXACT), _as_float(fact.high, EXACT - 1.0)
-        return _NOTHING if low is None or high is None else Annotated[float, Meta(ge=low, le=high)]
-    if fact.unit is Unit.INTEGER:
-        least = -COMMON if fact.low is None else ceil(fact.low)
-        most = COMMON if fact.high is None else floor(fact.high)
-        common = -COMMON <= least <= most <= COMMON
-        return Annotated[int, Meta(ge=least, le=most)] if common else _NOTHING
-    return {Unit.BOOLEAN: bool, Unit.TEXT: str}[fact.unit]
-
-
-def _as_float(bound: Fraction | None, without: float) -> float | None:
-    """The bound as a float that prints as it does, so that comparing floats compares what is written."""
-    if bound is None:
-        return without
-    size = float(bound)
-    return size if Fraction(repr(size)) == bound and abs(size) < EXACT else None

@@ -158,6 +158,17 @@ def test_common_attempts_take_the_short_way() -> None:
         assert to_plain(dozen.policy().checked, made) == to_plain(dozen.policy().checked, record)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"elapsed": 1.5}, {"elapsed": 2, "escrow": 1}, {"price": 0.5}, {"spent": 1, "reserved": 0.5}, {"estimate": 1}],
+)
+def test_units_may_be_mixed(other: dict[str, Any]) -> None:
+    boundary = dozen.policy().boundary
+    data = attempt_entries(facts_of("attempt", 1)[0])
+    small = {f"{name}_nanos" for name in other} | {f"{name}_micros" for name in other}
+    assert agree(boundary, Point.ATTEMPT, {name: value for name, value in data.items() if name not in small} | other)
+
+
 EVERY_TYPE = """
 currency USD
 fact amount: money $0..$10
