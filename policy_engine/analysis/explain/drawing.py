@@ -43,9 +43,9 @@ def _named(place: Place) -> str:
 
 def _wrapped(text: str, first: str, following: str, width: int) -> Iterator[str]:
     room = max(_NARROWEST, width - len(first))
-    lines = wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = wrap(text, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
     yield first + lines[0]
-    yield from (following + "  " + line for line in wrap(" ".join(lines[1:]), max(_NARROWEST, room - 2)))
+    yield from (following + line for line in lines[1:])
 
 
 # ---------------------------------------------------------------- Mermaid
