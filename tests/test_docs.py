@@ -163,6 +163,9 @@ def desk(tmp_path: Path) -> Path:
     shutil.copy(ONE_PAGE, tmp_path / "support.policy")
     ticket = {"customer": "acme", "plan": "growth", "outcome": "support_draft", "risk": "high", "region": "us"}
     (tmp_path / "ticket.json").write_text(json.dumps(ticket) + "\n", encoding="utf-8")
+    for _, text, _ in blocks(ROOT / "docs" / "testing.md", "yaml"):
+        name = text.partition("\n")[0].removeprefix("# ")
+        (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
