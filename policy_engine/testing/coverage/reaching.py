@@ -6,8 +6,8 @@ Where the answerer proves that no facts can, the gap counts against nobody.
 from collections.abc import Mapping
 from typing import Any
 
-from policy_engine.analysis.satisfy import Impossible, Satisfier, Want
-from policy_engine.language.checked import AllowRule, ForbidRule, Rule
+from policy_engine.analysis.satisfy import Impossible, Satisfier, Value, Want
+from policy_engine.language.checked import AllowRule, ForbidRule, LimitRule, Rule
 from policy_engine.language.vocabulary import Point
 from policy_engine.policy import Policy
 from policy_engine.testing.coverage.observer import Observing
@@ -82,6 +82,8 @@ def out_of_reach(satisfier: Satisfier, subject: Subject, goal: Goal) -> bool:
     rule = subject.rule
     if rule is None:
         return False
+    if isinstance(satisfier.satisfy([], fixed=_place(rule)), Impossible):
+        return True  # a block that no work comes to
     if goal.atom is not None:
         return _never(satisfier, rule, Want(subject.atoms[goal.atom], goal.mark is Mark.TRUE))
     if goal.mark is Mark.PASSED_OVER and isinstance(rule, ForbidRule):
@@ -93,5 +95,12 @@ def out_of_reach(satisfier: Satisfier, subject: Subject, goal: Goal) -> bool:
 
 
 def _never(satisfier: Satisfier, rule: Rule, want: Want) -> bool:
-    fixed = {} if rule.block.kind in ("file", "pack") else {rule.block.kind: rule.block.name}
-    return isinstance(satisfier.satisfy([want], fixed=fixed), Impossible)
+    return isinstance(satisfier.satisfy([want], fixed=_place(rule)), Impossible)
+
+
+def _place(rule: Rule) -> dict[str, Value]:
+    """What is known wherever a rule is looked at. A handoff's limit is read on the route that leads there."""
+    block = rule.block
+    if block.kind in ("file", "pack") or (block.kind == "route" and isinstance(rule, LimitRule)):
+        return {}
+    return {block.kind: block.name}
