@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.cli.conftest import Run
+from policy_engine.cli.app import COMMANDS
+from tests.cli.conftest import ROOT, Run
 
 HEAD = """currency USD
 route mini { model "openai:gpt-4o-mini"  rates $0.15 in, $0.60 out per 1M tokens }
@@ -123,3 +126,40 @@ def test_a_page_on_the_screen(run: Run) -> None:
 def test_standard_input(put: Path, run: Run) -> None:
     result = run("lint", "-", "--diff", stdin=STALE)
     assert result.stdout.startswith("--- <stdin>\n+++ <stdin> (fixed)\n")
+
+
+# ---------------------------------------------------------------- what docs/linting.md tells a project to write
+
+PAGE = (ROOT / "docs" / "linting.md").read_text(encoding="utf-8")
+
+
+def written_as(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def test_the_settings_of_the_page_are_settings(put: Path, run: Run) -> None:
+    (text,) = written_as("toml")
+    (put / "pyproject.toml").write_text(text, encoding="utf-8")
+    result = run("lint", "open.policy")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("error[L001]")
+
+
+def test_the_hooks_of_the_page_are_ours() -> None:
+    hooks = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))}
+    config = yaml.safe_load(written_as("yaml")[0])
+    assert {hook["id"] for repository in config["repos"] for hook in repository["hooks"]} == set(hooks)
+    assert {hook["entry"].removeprefix("policy ") for hook in hooks.values()} <= set(COMMANDS)
+    # what is given folders must not be given the files that changed: they are a part of a policy
+    assert {name for name, hook in hooks.items() if hook.get("pass_filenames", True)} == {"policy-fmt"}
+
+
+def test_the_workflow_of_the_page_runs(run: Run, tmp_path: Path) -> None:
+    workflow = yaml.safe_load(written_as("yaml")[1])
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    steps = [step["run"].partition(" > ")[0] for step in workflow["jobs"]["policies"]["steps"] if "run" in step]
+    commands = [step.split()[1:] for step in steps if step.startswith("policy ")]
+    assert [command[0] for command in commands] == ["fmt", "check", "lint", "lint"]
+    for command in commands:
+        result = run(*command)
+        assert result.exit_code == 0, result.output

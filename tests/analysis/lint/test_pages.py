@@ -26,7 +26,7 @@ def flawed() -> Mapping[str, str]:
     """One policy of many files, each with the flaw that its name says."""
     made = {}
     for number, rule in enumerate(every_rule()):
-        for index, source in enumerate(together(sources_of(page_of(rule).bad), number, rule.code)):
+        for index, source in enumerate(together(sources_of(page_of(rule).bad), rule.code, first=number == 0)):
             made[f"{rule.code}-{rule.name}{f'-{index + 1}' * bool(index)}.policy"] = source.text
     return made
 

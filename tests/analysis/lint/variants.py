@@ -323,24 +323,28 @@ def is_currency(node: object) -> bool:
 
 # ---------------------------------------------------------------- one flaw for each rule
 
-COLOURS = tuple(
-    """amber azure beige black bronze burgundy cerulean charcoal cobalt copper coral crimson ebony emerald fuchsia
-    garnet ginger golden heather hazel indigo ivory jade jasmine khaki lavender lemon lilac magenta mahogany maroon
-    mustard navy ochre olive orchid papaya peach pearl plum purple quartz raspberry rust saffron sapphire scarlet
-    sepia silver tangerine taupe teal topaz turquoise umber vanilla vermilion violet walnut yellow zinc""".split()
+WORDS = tuple(
+    """acorn amber azure badger beige birch bronze burgundy cactus cerulean charcoal cobalt copper coral crimson cypress
+    dahlia dolphin ebony elderberry emerald falcon fennel foxglove fuchsia garnet ginger golden granite hazelnut heather
+    heron hyacinth indigo ivory jackal jasmine juniper khaki kingfisher lavender lemon lichen lilac lobster lotus
+    magenta magnolia mahogany mango marble maroon mimosa mustard narwhal nectarine nutmeg ochre octopus olive opal
+    orchid oyster papaya parsley peach pebble pelican peony plum poppy primrose pumpkin quartz quince raspberry rosemary
+    saffron sapphire scarlet sepia silver sorrel tangerine tarragon teal thistle topaz turquoise vanilla vermilion
+    violet walnut willow zinc zucchini""".split()
 )
+"""One for each code, whichever other codes there are."""
 
 
-def together(flaw: Sources, number: int, code: str) -> Sources:
-    """A flaw as one of many in a policy: its names and its models get a colour, and the first says the currency."""
-    colour = COLOURS[number]
-    names = {name: f"{colour}_{name}" for name in (*declared(flaw), *labels(flaw))}
+def together(flaw: Sources, code: str, *, first: bool) -> Sources:
+    """A flaw as one of many in a policy: its names and its models get a word, and the first says the currency."""
+    word = WORDS[int(code.removeprefix("L"))]
+    names = {name: f"{word}_{name}" for name in (*declared(flaw), *labels(flaw))}
 
     def edit(node: Any) -> Iterator[Edit]:
         if isinstance(node, s.CurrencyDeclaration | s.TimezoneDeclaration | s.StoreFailure):
-            yield Edit(span=node.span, text="" if number else node.span.text)
+            yield Edit(span=node.span, text=node.span.text if first else "")
         if isinstance(node, s.Model):
-            yield Edit(span=node.model.span, text=f'"{node.model.value}-{colour}"')
+            yield Edit(span=node.model.span, text=f'"{node.model.value}-{word}"')
         if isinstance(node, s.On) and [name.text for name in node.classes] == [ANY]:
             # `any` would answer the errors that others declare.
             yield Edit(span=node.span, text="on timeout, rate_limit, invalid_output, over_ceiling")
