@@ -7,10 +7,11 @@ SETS := customer_support research_reports release_risk document_extraction
 
 .PHONY: demo test coverage lint format bench soak clean
 
-demo: $(VENV)/installed ## replay the bundled synthetic traces under the example policies
+demo: $(VENV)/installed ## check and test the example policies, and replay the bundled synthetic traces under them
 	@for set in $(SETS); do \
-	  printf '\n== policies/%s, and its synthetic trace (made by policies/generate_traces.py)\n\n' "$$set"; \
+	  printf '\n== policies/%s, its tests, and its synthetic trace (made by policies/generate_traces.py)\n\n' "$$set"; \
 	  $(BIN)/policy check policies/$$set && \
+	  $(BIN)/policy test policies/$$set && \
 	  $(BIN)/policy replay policies/$$set/trace.csv --policy policies/$$set || exit 1; \
 	done
 
