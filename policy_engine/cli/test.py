@@ -114,10 +114,15 @@ def _show(screen: Screen, done: "Run", *, verbose: bool) -> None:
 
 
 def _show_failure(screen: Screen, file: "FileRun", result: "Result") -> None:
-    from policy_engine.testing.explanation import explain
+    from policy_engine.testing.explanation import sections
 
     screen.say(("FAILED ", "bad"), (result.case.name, "strong"))
-    show_lines(screen.say, explain(result, file.file.policy), "error")
+    for role, lines in sections(result, file.file.policy):
+        if role == "hint":
+            for line in lines:
+                screen.say((line, role))
+        else:
+            show_lines(screen.say, lines, role)
     screen.say()
 
 

@@ -22,20 +22,24 @@ FLIPS = 3
 
 def explain(result: Result, policy: Policy | None) -> list[str]:
     """Everything about a failed case but its name; no lines for one that passed."""
+    return [line for _, lines in sections(result, policy) for line in lines]
+
+
+def sections(result: Result, policy: Policy | None) -> Iterator[tuple[str, list[str]]]:
+    """The same by what it is: a role of the screen, and lines."""
     if result.problem is not None:
-        return str(result.problem).split("\n")
-    lines: list[str] = []
-    told: list[int] = []
+        yield "error", str(result.problem).split("\n")
+        return
     above: Failure | None = None
     for failure in result.failures:
-        lines += _difference(failure, above)
+        yield "error", [*_difference(failure, above)]
         above = failure
+    told: list[int] = []
     for failure in result.failures:
         if failure.decision is not None and policy is not None and id(failure.decision) not in told:
             told.append(id(failure.decision))
-            lines += _decided(failure.decision, policy)
-            lines += _flips(failure, policy)
-    return lines
+            yield "warning", [*_decided(failure.decision, policy)]
+            yield "hint", [*_flips(failure, policy)]
 
 
 def first_line(result: Result) -> str:

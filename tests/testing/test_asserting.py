@@ -63,6 +63,9 @@ def test_check_decision(desk: policy_engine.Policy) -> None:
     decision = check(desk, "attempt", {"outcome": "reply", "lane": "standard", "estimate": "$0.21"}, effect="refuse")
     assert decision is not None
     check_decision(decision, because="reply_cap", reason="over_ceiling")
+    check_decision(decision, because="ceiling $0.20")
+    with pytest.raises(AssertionError):
+        check_decision(decision, because="ceiling $0.2")  # the beginning of a word is no name
     with pytest.raises(AssertionError, match=r"`effect` is `refuse`") as failure:
         check_decision(decision, desk, effect="go")
     assert "as reply_cap" in str(failure.value), "with the policy its rules are shown"
