@@ -105,8 +105,14 @@ MUTATIONS = (
     Mutation(
         "the last grant is drawn first",
         "drawing.py",
-        "first = min(left, key=burn_down)",
-        "first = max(left, key=burn_down)",
+        "return burn_down(one) < burn_down(other)",
+        "return burn_down(one) > burn_down(other)",
+    ),
+    Mutation(
+        "the last priority is drawn first",
+        "drawing.py",
+        "return one.priority < other.priority",
+        "return one.priority > other.priority",
     ),
     Mutation(
         "the widest ceiling is told at admission",

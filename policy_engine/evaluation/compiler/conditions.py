@@ -131,8 +131,11 @@ class Reader:
 
     def reading(self, meter: Meter) -> ast.expr:
         """A counter's reading. One that is not there ends in `or_slow`."""
-        value = expression("meters[METER]", METER=self.namespace.bind(meter, counted_by(meter)))
-        return value if self.where_it_stands else self._kept(("reading", meter), "r", value)
+        counter = self.namespace.bind(meter, counted_by(meter))
+        if self.where_it_stands:
+            return expression("f.meters[METER]", METER=counter)
+        value = expression("meters[METER]", METER=counter)
+        return self._kept(("reading", meter), "r", value)
 
     def used(self, meter: Meter) -> ast.expr:
         """Incurred plus reserved."""

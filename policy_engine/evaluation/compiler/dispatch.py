@@ -127,9 +127,12 @@ class Asking:
     def slow(self, facts: Any) -> Any:
         """The answer that no function gave: because there is none, or because it left it out."""
         key = self._key(facts)
-        with self._lock:
-            wanted = key not in self.functions and self._fits(facts) and self.functions.is_worth_making(key)
-            made = self._make(key, facts) if wanted else None
+        made = None
+        if key not in self.functions and self._fits(facts):
+            with self._lock:
+                # Another thread may have made it meanwhile; then this once the reference answers.
+                if key not in self.functions and self.functions.is_worth_making(key):
+                    made = self._make(key, facts)
         if made is None:
             return self._left(facts)
         # By its rows and not by asking again: another thread may have pushed it out.

@@ -88,8 +88,17 @@ def _within_cap(capped: tuple[Plan, Overage] | None, price: int, head: Head, nam
 
 def drawn(grants: tuple[Grant, ...]) -> Draw | None:
     """The grant that burns down first, as a draw."""
-    left = [grant for grant in grants if grant.left > 0]
-    if not left:
-        return None
-    first = min(left, key=burn_down)
-    return Draw(first.kind, first.price_nanos, first.id)
+    first: Grant | None = None
+    for grant in grants:
+        if grant.left > 0 and (first is None or _is_before(grant, first)):
+            first = grant
+    return None if first is None else Draw(first.kind, first.price_nanos, first.id)
+
+
+def _is_before(one: Grant, other: Grant) -> bool:
+    """Whether a grant burns down before another one. Mostly the priority says so, and the whole order costs ten times
+    as much.
+    """
+    if one.priority != other.priority:
+        return one.priority < other.priority
+    return burn_down(one) < burn_down(other)

@@ -92,7 +92,7 @@ class _Writer:
 
     def write(self) -> Written:
         """The whole function: the retries first, where most failures end."""
-        retrying = self._retry()
+        retrying, retry, otherwise = self._retry()
         opening = statements("retries = f.retries") if self.retries else []
         opening += statements("meters = f.meters") if self.reader.body else []
         before = [*opening, *self.reader.body, *retrying]
@@ -111,16 +111,17 @@ class _Writer:
         reader = self.reader
         give_up = reader.give_up_early()
         given = take_given(self.policy, self.namespace, expression("f.given"), give_up) if reader.prelude else []
-        going_on = statements("meters = f.meters\nvisited = f.visited")
-        whole = or_slow([*before, *going_on, *reader.body, *body], statements("return slow(f)"))
+        otherwise += [*statements("visited = f.visited"), *reader.body, *body]
+        rest = otherwise if retry is None else [branch(retry[0], [retry[1]], otherwise)]
+        whole = or_slow([*before, *rest], statements("return slow(f)"))
         return Written([*given, *reader.prelude, *whole], self.namespace)
 
     # ------------------------------------------------------------ retries
 
-    def _retry(self) -> list[ast.stmt]:
-        """`spent`, the lines of rules without a retry left; and the retry, if one is left in all."""
+    def _retry(self) -> tuple[list[ast.stmt], tuple[ast.expr, ast.stmt] | None, list[ast.stmt]]:
+        """How many retries were made; the retry and its test; and else `spent`, the lines of rules without one left."""
         if not self.retries:
-            return []
+            return [], None, []
         body = self._counted()
         counts = [name(f"n{number}") for number in range(len(self.retries))]
         conditions = [None if c is None else self.reader.test(c, rule) for c, rule in self.retries]
@@ -145,16 +146,15 @@ class _Writer:
         ]
         delay = delays[0] if len(delays) == 1 else ast.Call(name("max"), delays, [])
         again = self._decision("retry", _added(used), route=expression("f.route"), delay=delay)
-        body.append(branch(permitted, [ast.Return(again)]))
+        retry = permitted, ast.Return(again)
         if len(self.retries) == 1 and conditions == [None] and self.error not in NEVER_RETRIED:
-            return [*body, *statements("spent = LINES", LINES=row(rows))]  # that one, or it would have retried
+            return body, retry, statements("spent = LINES", LINES=row(rows))  # that one, or it would have retried
         exhausted = []
         for condition, count, line, (_, rule) in zip(conditions, counts, rows, self.retries, strict=True):
             over = expression("N >= C", N=count, C=self.namespace.bind(rule.count, rule))
             tests = [over] if condition is None else [condition, over]
             exhausted.append(expression("(LINE,) if C else ()", LINE=line, C=both(tests)))
-        body += statements("spent = LINES", LINES=_added(exhausted))
-        return body
+        return body, retry, statements("spent = LINES", LINES=_added(exhausted))
 
     def _counted(self) -> list[ast.stmt]:
         """Per rule, how many retries of its classes were made. Those that were, were mostly made for this same class,
