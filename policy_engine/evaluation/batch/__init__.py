@@ -138,13 +138,14 @@ class _Decided:
             where = tight if rows is None else rows.gather(tight)
             read = {*shrinking.columns(), *shrinking.reader.most, "escrow_nanos"}
             few = frame.select(name for name in frame.columns if name in read)[tight]
-            self._put(where, shrinking.run(few), shrinking)
+            smaller = shrinking.run(few)
+            went = smaller["effect"] == 0  # a refusal stays one; only what decides it may be other rules
+            self.answer.put_again(where, smaller, _words_of(shrinking), went)
             self._alone(few, where, shrinking)
         self._alone(frame, rows, sheet)
 
     def _put(self, rows: pl.Series | None, part: pl.DataFrame, sheet: Sheet) -> None:
-        lists = {name: [word for word, _ in bits] for name, bits in sheet.lists().items()}
-        self.answer.put(rows, part, lists)
+        self.answer.put(rows, part, _words_of(sheet))
 
     def _alone(self, frame: pl.DataFrame, rows: pl.Series | None, sheet: Sheet) -> None:
         """Rows with a number that is too large for the query, and those that may draw on escrow."""
@@ -218,8 +219,8 @@ def _asked(rules: tuple[Applied, ...]) -> list[tuple[Applied, str]]:
     return [(each, read.name) for each in rules for read in reads(each.condition) if read.is_fact]
 
 
-def _all_alike(height: int) -> pl.Series:
-    return pl.repeat(0, height, dtype=pl.UInt16, eager=True)
+def _words_of(sheet: Sheet) -> dict[str, list[str]]:
+    return {name: [word for word, _ in bits] for name, bits in sheet.lists().items()}
 
 
 def _codes(together: Together) -> list[int]:

@@ -33,7 +33,21 @@ class Answer:
 
     def put(self, rows: pl.Series | None, part: pl.DataFrame, lists: Mapping[str, list[str]]) -> None:
         """The answer of a query for these rows (None: for all). `lists` are the words of its truths."""
-        columns = {name: part[name].cast(dtype) for name, dtype in self._dtypes() if name in part.columns}
+        self._place(rows, self._plain(part) | self._listed(part, lists))
+
+    def put_again(
+        self, rows: pl.Series, part: pl.DataFrame, lists: Mapping[str, list[str]], changed: pl.Series
+    ) -> None:
+        """As `put`, for rows that have an answer of which nothing but the lists changes, but where `changed`."""
+        where = changed.arg_true().cast(pl.UInt32)
+        self._place(rows.gather(where), self._plain(part[where]))
+        self._place(rows, self._listed(part, lists))
+
+    def _plain(self, part: pl.DataFrame) -> dict[str, pl.Series]:
+        return {name: part[name].cast(dtype) for name, dtype in self._dtypes() if name in part.columns}
+
+    def _listed(self, part: pl.DataFrame, lists: Mapping[str, list[str]]) -> dict[str, pl.Series]:
+        columns = {}
         for prefix in LISTS:
             starts = range(0, len(lists[prefix]), PACKED)
             keys = {start: part[f"{prefix} {start}"] for start in starts}
@@ -42,7 +56,7 @@ class Answer:
                 columns[prefix] = numbered
             elif prefix in self.columns:
                 columns[prefix] = pl.repeat(0, part.height, dtype=pl.UInt32, eager=True)
-        self._place(rows, columns)
+        return columns
 
     def put_rows(self, rows: pl.Series, decided: list[dict[str, Any]]) -> None:
         """Decisions made one by one."""

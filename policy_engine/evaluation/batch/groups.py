@@ -121,7 +121,7 @@ class Sorted:
             self.code = pl.repeat(0, self.columns.height, dtype=pl.UInt32, eager=True)
             return
         frame = pl.DataFrame([series.alias(name) for name, series in codes.items()])
-        self.code = frame.lazy().select(code=total).collect(engine="streaming").to_series()
+        self.code = frame.select(code=total).to_series()
 
     def counted(self) -> list[Group]:
         """Each group with its size."""

@@ -102,7 +102,11 @@ class Sheet:
             for start in range(0, len(bits), PACKED):
                 some = bits[start : start + PACKED]
                 dtype = pl.UInt8 if len(some) <= 8 else pl.UInt16
-                values = (expr.cast(dtype) * pl.lit(1 << place, dtype=dtype) for place, (_, expr) in enumerate(some))
+                # A choice between two numbers takes a third of the time of a truth that becomes a number.
+                values = (
+                    pl.when(expr).then(pl.lit(1 << place, dtype=dtype)).otherwise(pl.lit(0, dtype=dtype))
+                    for place, (_, expr) in enumerate(some)
+                )
                 chosen.append(reduce(add, values).alias(f"{prefix} {start}"))
         return chosen
 
