@@ -253,6 +253,8 @@ def test_only_cases_that_looked_at_the_rule_are_run() -> None:
         ({"outcome": "ceiling $5 per outcome when risk is low ceiling $1 per outcome"}, "$6 per outcome when", True),
         ({"outcome": "ceiling $5 per day alert at 50% ceiling $1 per day"}, "ceiling $6 per day", False),
         ({"outcome": "ceiling $5 per outcome ceiling $1 per step"}, "ceiling $6 per outcome", False),
+        ({"outcome": "ceiling $5 per day as a ceiling $5 per day as b"}, "ceiling $6 per day as a", True),
+        ({"outcome": "ceiling $5 per day as a ceiling $5 per day as b"}, "ceiling $4 per day as a", False),
         # who stands first matters only where both may be meant
         ({"outcome": "fallback stop on auth fallback next on timeout"}, "next on timeout fallback stop", True),
         ({"outcome": "fallback stop fallback next on timeout"}, "next on timeout fallback stop", False),
@@ -260,6 +262,10 @@ def test_only_cases_that_looked_at_the_rule_are_run() -> None:
         ({"outcome": "fallback stop when vip fallback next when not vip"}, "next when not vip fallback", False),
         ({"outcome": "limit 5 per day limit 3 per day"}, "limit 6 per day", True),
         ({"outcome": "limit 5 per day limit 3 per week"}, "limit 6 per day", False),
+        # three retries wait 1s, 2s and 4s: the longest delay is come to from 4s downwards
+        ({"mini": "retry 3 backoff 1s..8s"}, "1s..7s", True),
+        ({"mini": "retry 3 backoff 1s..5s"}, "1s..4s", True),
+        ({"mini": "retry 3 backoff 1s..4s"}, "1s..3s", False),
     ],
 )  # fmt: skip
 def test_what_is_proven_to_change_nothing(rules: dict[str, str], change: str, proven: bool) -> None:

@@ -1,6 +1,8 @@
 """A whole mutation run: suggestions that hold, processes, bounds, the command; and that filtering loses nothing."""
 
 import json
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,19 @@ def test_processes_find_the_same(desk: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (together.noticed, together.untried) == (alone.noticed, 0)
     assert done == sorted(done)
     assert done[-1] == together.made
+
+
+def test_where_no_process_lives_all_is_tried_alone(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = run(Plan(jobs=1))
+    monkeypatch.setattr(running, "WORTH_PROCESSES", 0)
+
+    def broken(*_: object) -> Iterator[dict[int, str | None]]:
+        raise BrokenProcessPool
+        yield {}
+
+    monkeypatch.setattr(running, "_in_processes", broken)
+    report = run(Plan(jobs=2))
+    assert (report.noticed, report.untried) == (alone.noticed, 0)
 
 
 def test_a_time_bound_leaves_the_rest_untried(desk: Path) -> None:

@@ -1,7 +1,7 @@
 """Mutants that are proven to change nothing: no test could notice them, and none is asked to.
 
-Four proofs: a condition comes out as before whatever the facts; a ceiling or limit was and stays looser than another
-one on the same counter, so that it is never the tightest; two fallbacks that changed about are never both meant; the
+Four proofs: a condition comes out as before whatever the facts; a ceiling or limit is never tighter than another one
+on the same counter, so that it is never the tightest; two fallbacks that changed about are never both meant; the
 longest delay of a retry is never come to.
 """
 
@@ -71,7 +71,7 @@ class Equivalence:
         )
 
     def _never_tightest(self, old: CeilingRule | LimitRule, new: Rule | None) -> bool:
-        """Whether another rule on the same counter is tighter than both, wherever either applies.
+        """Whether another rule on the same counter is at least as tight as both, wherever either applies.
 
         A rule that alerts, or is only logged, says something though it never decides.
         """
@@ -81,7 +81,7 @@ class Equivalence:
         applies = [rule.condition for rule in (old, new) if rule is not None]
         return any(
             _limit(other) is not None
-            and (_limit(other) or 0) < limit
+            and (_limit(other) or 0) <= limit
             and other.points >= old.points
             and all(self._covers(other.condition, condition) for condition in applies)
             for other in self._beside(old)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from os import cpu_count
@@ -114,9 +115,17 @@ def _try(
                 break
     else:
         return found
-    for numbers in _in_processes(files, trial.policy.digest, [mutant.number for mutant in waiting], jobs, until):
-        found.update(numbers)
-        progress(len(found))
+    try:
+        for numbers in _in_processes(files, trial.policy.digest, [mutant.number for mutant in waiting], jobs, until):
+            found.update(numbers)
+            progress(len(found))
+    except BrokenProcessPool:  # no room for another process, or none may be started here: go on alone
+        for mutant in chosen:
+            if until is not None and time.monotonic() >= until:
+                break
+            if mutant.number not in found:
+                found[mutant.number] = trial.noticed(mutant)
+                progress(len(found))
     return found
 
 
