@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from policy_engine.policy import Policy
     from policy_engine.testing.cases import Case, Result
 
-SUFFIX = ".policytest.yaml"
+SUFFIXES = (".policytest.yaml", ".policytest.yml")
 _POLICIES = pytest.StashKey[dict[Any, Any]]()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "PolicyTestFile | None":
     """A test file of a policy, by its name."""
-    if file_path.name.endswith(SUFFIX):
+    if file_path.name.endswith(SUFFIXES):
         return PolicyTestFile.from_parent(parent, path=file_path)
     return None
 

@@ -16,10 +16,10 @@ def write_new(path: Path, screen: Screen) -> int:
     from policy_engine.cli.reading import open_policy
     from policy_engine.language.diagnostics import count
     from policy_engine.policy import DEFAULT_ENGINE
-    from policy_engine.testing.files import TEST_SUFFIX
+    from policy_engine.testing.files import SUFFIXES
     from policy_engine.testing.starters import starters
 
-    if path.name.endswith(TEST_SUFFIX):
+    if path.name.endswith(SUFFIXES):
         raise Problem("this is a test file; name the policy that is to be tested", path)
     policy = open_policy([str(path)], DEFAULT_ENGINE, screen)
     cases = _existing(path, screen)

@@ -24,6 +24,9 @@ from policy_engine.testing.scenario import ScenarioCase
 from policy_engine.testing.timeline import START, moment_micros, read_event
 
 TEST_SUFFIX = ".policytest.yaml"
+SUFFIXES = (TEST_SUFFIX, ".policytest.yml")
+"""Both are read, so that no file is passed over for how its name ends; the first is the one that is written."""
+
 ARROW = "=>"
 
 Loaded = dict[tuple[Path, ...], Policy | PolicyError | OSError]
@@ -54,16 +57,30 @@ def collect(paths: Iterable[Path]) -> list[TestFile]:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The test files named, and those below directories; each once. Raises `FileNotFoundError`."""
+    """The test files named, those of policies named, and those below directories; each once.
+
+    Raises `FileNotFoundError`.
+    """
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            files.update(dict.fromkeys(sorted(path.rglob(f"*{TEST_SUFFIX}"))))
+            files.update(dict.fromkeys(sorted(file for end in SUFFIXES for file in path.rglob(f"*{end}"))))
+        elif path.suffix == SUFFIX and path.exists():
+            files[_beside(path)] = None
         elif path.exists():
             files[path] = None
         else:
             raise FileNotFoundError(2, "no such file or directory", str(path))
     return list(files)
+
+
+def _beside(policy: Path) -> Path:
+    """The tests of a policy file."""
+    for end in SUFFIXES:
+        path = policy.with_name(policy.stem + end)
+        if path.exists():
+            return path
+    raise FileNotFoundError(2, f"no test file {policy.stem}{TEST_SUFFIX} beside it", str(policy))
 
 
 def read(path: Path, policies: Loaded | None = None) -> TestFile:
@@ -108,7 +125,10 @@ def tested(path: Path, named: Iterable[str]) -> tuple[Path, ...]:
     given = tuple(path.parent / name for name in named)
     if given:
         return given
-    beside = path.with_name(path.name.removesuffix(TEST_SUFFIX) + SUFFIX)
+    name = path.name
+    for end in SUFFIXES:
+        name = name.removesuffix(end)
+    beside = path.with_name(name + SUFFIX)
     return (beside,) if beside.exists() else (path.parent,)
 
 

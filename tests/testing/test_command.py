@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from policy_engine.cli.app import app
 from policy_engine.testing.runner import BadExpression, matching
+from policy_engine.testing.runner import run as run_files
 from tests.testing.desk import opened, written
 from tests.testing.test_plugin import CASES
 
@@ -34,6 +35,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         (PASSING, [], 0, "5 cases: 5 passed"),
         (PASSING, ["."], 0, "desk.policytest.yaml: 5 passed"),
         (PASSING, ["desk.policytest.yaml"], 0, "5 passed"),
+        (PASSING, ["desk.policy"], 0, "desk.policytest.yaml: 5 passed"),
+        (PASSING, ["desk.policy", ".", "desk.policytest.yaml"], 0, "5 cases: 5 passed"),
         (CASES, [], 1, "5 cases: 1 failed, 4 passed"),
         (CASES, ["-k", "replies"], 0, "2 cases: 2 passed, 3 left out by -k"),
         (CASES, ["-k", "not risky"], 0, "4 cases: 4 passed, 1 left out by -k"),
@@ -65,6 +68,19 @@ def test_no_test_file_is_no_success(run: Run) -> None:
     assert "nothing was tested" in result.output
 
 
+def test_a_policy_without_tests_is_no_success(run: Run, tmp_path: Path) -> None:
+    written(tmp_path, PASSING).unlink()
+    result = run("desk.policy")
+    assert result.exit_code == 2
+    assert "desk.policy: no test file desk.policytest.yaml beside it" in result.output
+
+
+def test_no_file_is_passed_over_for_how_its_name_ends(run: Run, tmp_path: Path) -> None:
+    path = written(tmp_path, PASSING)
+    path.rename(path.with_suffix(".yml"))
+    assert "desk.policytest.yml: 5 passed" in run().output
+
+
 def test_a_failure_is_explained(run: Run, tmp_path: Path) -> None:
     written(tmp_path, CASES)
     printed = run("-k", "risky").output
@@ -81,6 +97,30 @@ def test_a_failure_is_explained(run: Run, tmp_path: Path) -> None:
         "  it would be `standard` with risk: medium",
     ]
     assert "1 failed, 0 passed" in rest
+
+
+def test_two_failures_of_one_line_show_it_once(run: Run, tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        """
+        decisions:
+          - case: it
+            admit: {outcome: reply, risk: high}
+            expect: {lane: standard, route: mini}
+        """,
+    )
+    assert run().output.split("\n")[1:5] == [
+        "  desk.policytest.yaml:5:20",
+        "5 |     expect: {lane: standard, route: mini}",
+        "  |                    ^^^^^^^^ `lane` is `premium`",
+        "  |                                     ^^^^ `route` is `big`",
+    ]
+
+
+def test_a_run_of_nothing_has_not_passed(run: Run, tmp_path: Path) -> None:
+    written(tmp_path, PASSING)
+    assert not run_files([]).passed
+    assert json.loads(run("-k", "refund", "--format", "json").stdout)["passed"] is False
 
 
 def test_json_has_everything(run: Run, tmp_path: Path) -> None:

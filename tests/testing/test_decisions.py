@@ -6,7 +6,7 @@ import pytest
 
 import policy_engine
 from policy_engine.testing.files import read
-from tests.testing.desk import only, results, written
+from tests.testing.desk import only, opened, results, written
 
 ATTEMPT = "{outcome: reply, plan: base, lane: standard, risk: low, input_tokens: 1000, max_output_tokens: 1000"
 
@@ -299,6 +299,26 @@ def test_a_case_asks_the_policy_it_is_given(tmp_path: Path) -> None:
     for case in (*file.cases, *file.cases):
         assert case.run(file.policy).passed
         assert case.run(dearer).passed is (case.name == "its price")
+
+
+def test_facts_that_follow_from_the_policy_are_not_kept_for_another(tmp_path: Path) -> None:
+    """Mutants share one boundary, so that facts are read once; what a fresh world adds is each policy's own."""
+    file = opened(
+        tmp_path,
+        """
+        decisions:
+          - case: an included reply brings in nothing
+            admit: {outcome: reply, plan: base, risk: low}
+            expect: {price: $0}
+        """,
+    )
+    text = (tmp_path / "desk.policy").read_text(encoding="utf-8")
+    paid = policy_engine.load(text.replace("plan base {", "plan base { fee $5 per month"))
+    assert file.policy is not None
+    paid.__dict__["boundary"] = file.policy.boundary
+    for _ in range(2):
+        assert file.cases[0].run(file.policy).passed
+        assert not file.cases[0].run(paid).passed
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,8 @@ def test_the_facts_of_a_failure_give_the_same_decision_again(tmp_path: Path) -> 
     file = opened(
         tmp_path,
         story(
+            f"{{{ADMIT}, as: another}}",
+            f"{{attempt: {TOKENS}}}",  # reserved while the rest happens
             f"{{{ADMIT}}}",
             f"{{attempt: {TOKENS}}}",
             "{fail: {error: timeout, cost: $0.004}, expect: {effect: retry}}",
@@ -147,6 +149,7 @@ def test_the_facts_of_a_failure_give_the_same_decision_again(tmp_path: Path) -> 
     assert file.policy is not None
     (failure,) = file.cases[0].run(file.policy).failures
     assert failure.facts is not None
+    assert failure.facts["meters"]["spent per day"] == {"settled": "0.004", "reserved": "0.006"}
     assert failure.decision is not None
     again = file.policy.attempt(file.policy.facts("attempt", failure.facts))
     assert again.to_json() == failure.decision.to_json()
