@@ -1,6 +1,7 @@
 """Safe fixes: made together where they lie apart, in turns where they overlap, and never at the cost of a comment."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -10,9 +11,12 @@ from policy_engine.analysis.lint.discovery import every_rule
 from policy_engine.analysis.lint.fixes import fix
 from policy_engine.analysis.lint.page import page_of, sources_of
 from policy_engine.analysis.lint.rule import Edit, Found, LintRule, Tier
-from policy_engine.analysis.lint.runner import lint
+from policy_engine.analysis.lint.runner import lint, subject_of
 from policy_engine.analysis.lint.subject import Subject
+from policy_engine.language.parser import parse
 from policy_engine.language.source import Source, Span
+from policy_engine.testing.strategies.picking import SeededPick
+from tests.analysis.lint.variants import ROOT, SETS, STAYS_PUT, governs_all, planted, variant
 
 TEXT = """currency USD
 error slow  # answered late
@@ -127,3 +131,35 @@ def test_a_finding_that_is_allowed_is_not_fixed() -> None:
     done = fix([Source("a.policy", text)], Choice(select=("L073", "L09")))
     assert done.sources[0].text == text
     assert [finding.allowed_because for finding in done.findings] == ["the next release raises it"]
+
+
+def comments(sources: Sequence[Source]) -> Counter[str]:
+    return Counter(comment.text for source in sources for comment in parse(source)[0].comments)
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_the_flawed_set_is_fixed_in_one_go(ends: str) -> None:
+    asked = Choice(select=("L", *(rule.code for rule in every_rule() if rule.opt_in)))
+    folder = ROOT / "tests" / "data" / "flawed"
+    before = [Source(path.name, path.read_text().replace("\n", ends)) for path in sorted(folder.iterdir())]
+    fixable = [item for item in lint(subject_of(before), asked) if item.edits]
+    done = fix(before, asked)
+    assert not done.refused
+    assert len(done.made) >= len(fixable) > 0
+    assert not [item for item in done.findings if item.edits]
+    lost = comments(before) - comments(done.sources)
+    assert all(text.startswith("# lint: allow") for text in lost), lost
+    # what had no fix is still found: mending one thing hides no other
+    left = {item.diagnostic.code for item in done.findings}
+    assert left == {item.diagnostic.code for item in lint(subject_of(before), asked) if not item.edits}
+
+
+@pytest.mark.parametrize("seed", range(len(SETS)))
+def test_a_fix_changes_nothing_but_what_it_is_about(seed: int) -> None:
+    for rule in (rule for rule in every_rule() if rule.fixes and not rule.opt_in):
+        bed, said = variant(3_000 + seed)
+        sources = planted(bed, sources_of(page_of(rule).bad), SeededPick(seed), moving=rule.code not in STAYS_PUT)
+        done = fix(sources)
+        flaws = [now.name for was, now in zip(sources, done.sources, strict=True) if was is not now]
+        assert all(name.startswith(("flaw", "workflow")) for name in flaws), f"{rule.code}: {said}"
+        assert done.made or (governs_all(bed) and rule.topic in ("fallback", "retries", "names")), rule.code
