@@ -25,6 +25,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@for set in $(SETS); do $(BIN)/policy lint --fail-on note policies/$$set || exit 1; done
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
