@@ -125,11 +125,12 @@ class _Writer:
     # ------------------------------------------------------------ decisions
 
     def _for_goal(self, reach: Reaching, subject: Subject, goal: Goal) -> None:
-        point, entries, impossible = reach(subject, goal)
-        if point is None or entries is None:
-            if not impossible:
+        reached = reach.facts(subject, goal)
+        if reached is None:
+            if not reach.never(subject, goal):
                 self._made.unreached.append(f"{subject.ref.name} {_WORDS[goal.mark]}")
             return
+        point, entries = reached
         what = f"`{written(subject, goal.atom)}`" if goal.atom is not None else ""
         title = f"{subject.ref.name}: {what} {_WORDS[goal.mark]}" if what else f"{subject.ref.name} {_WORDS[goal.mark]}"
         if not self._decision(title, point, flat(entries), goal):

@@ -1,6 +1,6 @@
 """Run policy tests under observation, and say what they have and have not seen."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -35,19 +35,24 @@ class CaseFile(Protocol):
     def cases(self) -> Iterable[Runnable]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """One goal that no test has seen.
+class Reach(Protocol):
+    """Finds facts for goals, or the proof that there are none."""
 
-    `facts` would reach it at `point`, replayed before they are said (both None where none were found).
-    `impossible` says that no facts can: such a gap counts against nobody.
-    """
+    def facts(self, subject: Subject, goal: Goal) -> tuple[str, dict[str, Any]] | None:
+        """A decision point and its entries that reach a goal, tried; None where none were found."""
+
+    def never(self, subject: Subject, goal: Goal) -> bool:
+        """Whether it is proven that no facts reach it."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One goal that no test has seen. `impossible` says that none can: such a gap counts against nobody."""
 
     subject: Subject
     goal: Goal
-    point: str | None = None
-    facts: dict[str, Any] | None = None
     impossible: bool = False
+    reach: Reach | None = field(default=None, repr=False)
 
     @property
     def words(self) -> str:
@@ -56,6 +61,20 @@ class Gap:
             return f"`{written(self.subject, self.goal.atom)}` never {self.goal.mark.value}"
         return _WORDS[self.goal.mark]
 
+    @cached_property
+    def _found(self) -> tuple[str, dict[str, Any]] | None:
+        return None if self.reach is None or self.impossible else self.reach.facts(self.subject, self.goal)
+
+    @property
+    def point(self) -> str | None:
+        """The decision point at which `facts` would reach it."""
+        return self._found[0] if self._found is not None else None
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """The entries that would reach it, replayed before they are said; looked for when they are asked for."""
+        return self._found[1] if self._found is not None else None
+
     @property
     def shown(self) -> str:
         """The facts on one line, as they are written in a test file."""
@@ -63,9 +82,6 @@ class Gap:
 
 
 _WORDS = {Mark.EVALUATED: "never evaluated", Mark.DECIDED: "never decided", Mark.PASSED_OVER: "never passed over"}
-
-Reach = Callable[[Subject, Goal], tuple[str | None, dict[str, Any] | None, bool]]
-"""Facts that reach a goal: the decision point and its entries; or that none can."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +109,8 @@ class Coverage:
         )
 
     def _gap(self, subject: Subject, goal: Goal) -> Gap:
-        point, facts, impossible = self.reach(subject, goal) if self.reach is not None else (None, None, False)
-        return Gap(subject, goal, point, facts, impossible)
+        never = self.reach is not None and self.reach.never(subject, goal)
+        return Gap(subject, goal, never, self.reach)
 
     @cached_property
     def impossible(self) -> frozenset[Goal]:

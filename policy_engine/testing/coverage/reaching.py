@@ -24,15 +24,19 @@ class Reaching:
         self._prober = Prober(policy)
         self._found: dict[Subject, Mapping[Goal, Probe]] = {}
 
-    def __call__(self, subject: Subject, goal: Goal) -> tuple[str | None, dict[str, Any] | None, bool]:
-        """The decision point and its entries that reach a goal; or that none can."""
+    def facts(self, subject: Subject, goal: Goal) -> tuple[str, dict[str, Any]] | None:
+        """The decision point and its entries that reach a goal, without any that it can do without."""
         if subject not in self._found:
             self._found[subject] = self._search(subject)
         probe = self._found[subject].get(goal)
-        if probe is not None:
-            probe = smaller(probe, lambda less: self._reaches(less, goal))
-            return probe.point.value, probe.entries, False
-        return None, None, out_of_reach(self._prober.satisfier, subject, goal)
+        if probe is None:
+            return None
+        probe = smaller(probe, lambda less: self._reaches(less, goal))
+        return probe.point.value, probe.entries
+
+    def never(self, subject: Subject, goal: Goal) -> bool:
+        """Whether it is proven that no facts reach a goal."""
+        return out_of_reach(self._prober.satisfier, subject, goal)
 
     def _reaches(self, probe: Probe, goal: Goal) -> bool:
         tally = Tally()
