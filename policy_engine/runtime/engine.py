@@ -77,7 +77,7 @@ class Engine:
                 raise Denied(decision)
             assert decision.lane is not None  # noqa: S101 - an allow names its lane
             here = place.at(lane=decision.lane)
-            if not self.ledger.hold(self._admission_holds(asked, decision, here, now)):
+            if not self.ledger.reserve(self._admission_holds(asked, decision, here, now), now):
                 return Execution(self, here, given, decision, now)
         raise Denied(_overtaken(decision))
 

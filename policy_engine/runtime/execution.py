@@ -202,7 +202,7 @@ class Step:
             if decision.effect != "go":
                 break
             hold = self._hold(facts, decision, place, now)
-            if not engine.ledger.hold([hold]):
+            if not engine.ledger.reserve([hold], now):
                 self.decisions.append(decision)
                 self.attempts += 1
                 self.execution.attempts += 1
@@ -325,7 +325,7 @@ class Step:
         bounds = engine.policy.evaluator.handoff_bounds(facts, decision.route)
         held = tuple(charges(meters, {"count": 1}, bounds, there, now, engine.zone))
         hold = Hold(id=f"{self.execution.key}/handoff", charges=held)
-        if engine.ledger.hold([hold]):
+        if engine.ledger.reserve([hold], now):
             return False
         engine.ledger.settle(hold.id)
         return True

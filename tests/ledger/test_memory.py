@@ -15,7 +15,8 @@ from tests.ledger.conformance import COUNTERS, LedgerMachine
 
 
 class MemoryMachine(LedgerMachine):
-    make = staticmethod(MemoryLedger)
+    def make(self) -> MemoryLedger:
+        return MemoryLedger()
 
 
 TestMemory = MemoryMachine.TestCase
@@ -43,9 +44,9 @@ def reserved(*charges: Charge, id: str = "h", grant: str | None = None) -> Hold:
 )
 def test_limit(used: int, asked: int, limit: int | None, taken: bool) -> None:
     ledger = MemoryLedger()
-    ledger.hold([reserved(Charge(DAY, used), id="before")])
+    ledger.reserve([reserved(Charge(DAY, used), id="before")], 0)
     ledger.settle("before")
-    crossed = ledger.hold([reserved(Charge(DAY, asked, limit))])
+    crossed = ledger.reserve([reserved(Charge(DAY, asked, limit))], 0)
     assert (not crossed) == taken
     assert [c.used for c in crossed] == ([] if taken else [used])
     assert ledger.readings([DAY])[DAY] == Reading(used, asked if taken else 0)
@@ -59,11 +60,11 @@ def test_all_or_nothing_over_several_holds() -> None:
         reserved(Charge(DAY, 6, 10), id="first", grant="g"),
         reserved(Charge(DAY, 6, 10), Charge(ACME, 1), id="second", grant="g"),
     ]
-    crossed = ledger.hold(holds)
+    crossed = ledger.reserve(holds, 0)
     assert [(c.charge, c.used) for c in crossed] == [(holds[1].charges[0], 6), (None, 1)]
     assert ledger.readings([DAY, ACME]) == {DAY: Reading(), ACME: Reading()}
     assert ledger.grants("acme", "draft", 0) == (Grant(id="g", kind="pack", left=1, price_nanos=0),)
-    assert ledger.hold(holds[:1]) == ()
+    assert ledger.reserve(holds[:1], 0) == ()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_all_or_nothing_over_several_holds() -> None:
 )
 def test_a_hold_ends_once(first: str, second: str, settled: int) -> None:
     ledger = MemoryLedger()
-    ledger.hold([reserved(Charge(DAY, 5))])
+    ledger.reserve([reserved(Charge(DAY, 5))], 0)
     for method in (first, second, second):
         getattr(ledger, method)("h")
     assert ledger.readings([DAY])[DAY] == Reading(settled, 0)
@@ -88,14 +89,14 @@ def test_a_hold_ends_once(first: str, second: str, settled: int) -> None:
 @pytest.mark.parametrize(("actual", "settled", "over"), [(3, 3, ()), (5, 5, ()), (8, 8, ("spent",)), (None, 5, ())])
 def test_an_actual_replaces_the_reservation(actual: int | None, settled: int, over: tuple[str, ...]) -> None:
     ledger = MemoryLedger()
-    ledger.hold([reserved(Charge(DAY, 5, 5))])
+    ledger.reserve([reserved(Charge(DAY, 5, 5))], 0)
     assert ledger.settle("h", None if actual is None else {"spent": actual}) == over
     assert ledger.readings([DAY])[DAY] == Reading(settled, 0)
 
 
 def test_a_late_settlement_corrects_a_lapse_and_charges_once() -> None:
     ledger = MemoryLedger()
-    ledger.hold([Hold(id="h", charges=(Charge(DAY, 5),), expires_micros=10)])
+    ledger.reserve([Hold(id="h", charges=(Charge(DAY, 5),), expires_micros=10)], 0)
     assert ledger.lapse(9) == ()
     assert ledger.lapse(10) == ("h",)
     assert ledger.readings([DAY])[DAY] == Reading(5, 0)
@@ -113,14 +114,14 @@ def test_an_unknown_hold(method: str) -> None:
 def test_an_id_twice_in_one_request() -> None:
     ledger = MemoryLedger()
     with pytest.raises(LedgerError):
-        ledger.hold([reserved(Charge(DAY, 1)), reserved(Charge(OTHER_DAY, 1))])
+        ledger.reserve([reserved(Charge(DAY, 1)), reserved(Charge(OTHER_DAY, 1))], 0)
     assert ledger.readings([DAY, OTHER_DAY]) == {DAY: Reading(), OTHER_DAY: Reading()}
 
 
 def test_a_grant_that_is_not_there_takes_nothing() -> None:
     ledger = MemoryLedger()
     with pytest.raises(LedgerError, match="no grant `g`"):
-        ledger.hold([reserved(Charge(DAY, 1), id="first"), reserved(id="second", grant="g")])
+        ledger.reserve([reserved(Charge(DAY, 1), id="first"), reserved(id="second", grant="g")], 0)
     assert ledger.readings([DAY]) == {DAY: Reading()}
 
 
@@ -147,7 +148,7 @@ def test_threads_never_pass_a_limit_together(settles: bool) -> None:
         taken = 0
         for turn in range(100):
             name = f"{number}/{turn}"
-            if not ledger.hold([reserved(Charge(DAY, 7, 1000), id=name)]):
+            if not ledger.reserve([reserved(Charge(DAY, 7, 1000), id=name)], 0):
                 taken += 1
                 if settles:
                     ledger.settle(name)
@@ -164,14 +165,14 @@ def test_threads_take_each_unit_once() -> None:
     ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=50, price_nanos=0))
 
     def work(number: int) -> int:
-        return sum(not ledger.hold([reserved(id=f"{number}/{turn}", grant="g")]) for turn in range(20))
+        return sum(not ledger.reserve([reserved(id=f"{number}/{turn}", grant="g")], 0) for turn in range(20))
 
     assert race(8, work) == 50
 
 
 def test_one_hold_settled_by_many_threads_is_charged_once() -> None:
     ledger = MemoryLedger()
-    ledger.hold([reserved(Charge(DAY, 5))])
+    ledger.reserve([reserved(Charge(DAY, 5))], 0)
     race(8, lambda number: len(ledger.settle("h", {"spent": 3 + number % 2})))
     reading = ledger.readings([DAY])[DAY]
     assert reading in (Reading(3, 0), Reading(4, 0))
