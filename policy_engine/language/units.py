@@ -6,7 +6,7 @@ numbers are `Fraction`s where they are computed with. No float takes part: a flo
 that arrives from outside is read through its `repr`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -40,22 +40,131 @@ class UnitError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
-    """What a model charges, in pico currency units per token."""
+class Step:
+    """The worst case of a token where a request has more than `above_tokens` input tokens, up to the next step."""
 
+    above_tokens: int
     input_picos: int
     output_picos: int
 
-    def cost_nanos(self, input_tokens: int, output_tokens: int) -> int:
-        """The cost of so many tokens, rounded up to a whole nano unit."""
-        picos = self.input_picos * input_tokens + self.output_picos * output_tokens
-        return -(-picos // PICOS_PER_NANO)
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a model charges, in pico currency units per token.
+
+    Input tokens are all of a request's, those read from a cache and written to one among them. A cached rate
+    that is None is the input rate (that of an hour: the rate of other writes). `dearest_*_picos` is the rate of
+    the dearest kind of token (audio, images) where that is not text. `tiers` are what a request costs whose input
+    tokens are more than so many: all of it, not only what is above. `batch` is for requests handed in as a batch.
+
+    An estimate is the worst case, `worst_nanos`: whatever is cached, of whatever kind the tokens are, in a batch
+    or not, and for no more tokens than said. What has been used is charged by `cost_nanos`, never more than that.
+    """
+
+    input_picos: int
+    output_picos: int
+    cached_read_picos: int | None = None
+    cached_write_picos: int | None = None
+    cached_hour_write_picos: int | None = None
+    dearest_input_picos: int | None = None
+    dearest_output_picos: int | None = None
+    tiers: "tuple[Tier, ...]" = ()
+    batch: "Rates | None" = None
+    steps: tuple[Step, ...] = field(init=False, repr=False, compare=False)
+    """The worst case, by input tokens, ascending from 0: one step unless there are tiers; no rate ever falls."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", _steps(self))
+
+    def worst_nanos(self, input_tokens: int, output_tokens: int) -> int:
+        """The most that up to so many tokens may cost, rounded up to a whole nano unit."""
+        step = self.steps[0] if len(self.steps) == 1 else self._step(input_tokens)
+        return -(-(step.input_picos * input_tokens + step.output_picos * output_tokens) // PICOS_PER_NANO)
 
     def output_tokens_within(self, nanos: int, input_tokens: int) -> int | None:
-        """The most output tokens that `nanos` pay for after the input; negative if not even that; None if free."""
-        if self.output_picos == 0:
+        """The most output tokens that `nanos` pay for after the input, at worst; negative if not even that; None if
+        free.
+        """
+        step = self._step(input_tokens)
+        if step.output_picos == 0:
             return None
-        return (nanos * PICOS_PER_NANO - self.input_picos * input_tokens) // self.output_picos
+        return (nanos * PICOS_PER_NANO - step.input_picos * input_tokens) // step.output_picos
+
+    @property
+    def dearest_picos(self) -> int:
+        """The most that any token may cost, however many there are."""
+        return max(self.steps[-1].input_picos, self.steps[-1].output_picos)
+
+    def cost_nanos(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        cached_read_tokens: int = 0,
+        cached_write_tokens: int = 0,
+        cached_hour_write_tokens: int = 0,
+        batch: bool = False,
+    ) -> int:
+        """The cost of tokens that were used, rounded up to a whole nano unit.
+
+        `input_tokens` counts the cached ones too; a caller who leaves them out pays for no fewer than those.
+        """
+        rates = self.batch if batch and self.batch is not None else self
+        cached = cached_read_tokens + cached_write_tokens + cached_hour_write_tokens
+        whole = max(input_tokens, cached)
+        for tier in rates.tiers:
+            if whole > tier.above_tokens:
+                rates = tier.rates
+        picos = rates.input_picos * (whole - cached) + rates.output_picos * output_tokens
+        if cached:
+            write = _or(rates.cached_write_picos, rates.input_picos)
+            picos += _or(rates.cached_read_picos, rates.input_picos) * cached_read_tokens
+            picos += write * cached_write_tokens
+            picos += _or(rates.cached_hour_write_picos, write) * cached_hour_write_tokens
+        return -(-picos // PICOS_PER_NANO)
+
+    def _step(self, input_tokens: int) -> Step:
+        found = self.steps[0]
+        for step in self.steps[1:]:
+            if input_tokens <= step.above_tokens:
+                break
+            found = step
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The rates of a whole request with more input tokens than `above_tokens`; they have no tiers of their own."""
+
+    above_tokens: int
+    rates: Rates
+
+
+def _or(rate: int | None, otherwise: int) -> int:
+    return otherwise if rate is None else rate
+
+
+def _steps(rates: Rates) -> tuple[Step, ...]:
+    """The worst case by input tokens. A request may turn out smaller than said, so no step is cheaper than another
+    before it; and it may be handed in as a batch or not, so tiers of both count.
+    """
+    given = [(0, rates), *((tier.above_tokens, tier.rates) for tier in rates.tiers)]
+    if rates.batch is not None:
+        given += [(0, rates.batch), *((tier.above_tokens, tier.rates) for tier in rates.batch.tiers)]
+    given.sort(key=lambda pair: pair[0])  # stable: the base comes first
+    found: list[Step] = []
+    into, out_of = 0, 0
+    for above, each in given:
+        cached = (each.cached_read_picos, each.cached_write_picos, each.cached_hour_write_picos)
+        kinds = (each.input_picos, each.dearest_input_picos, *cached)
+        into = max(into, *(picos for picos in kinds if picos is not None))
+        out_of = max(out_of, each.output_picos, _or(each.dearest_output_picos, 0))
+        step = Step(above, into, out_of)
+        if found and found[-1].above_tokens == above:
+            found[-1] = step
+        elif not found or (found[-1].input_picos, found[-1].output_picos) != (into, out_of):
+            found.append(step)
+    return tuple(found)
 
 
 def decimal(value: Decimal | int | float | str) -> Decimal:

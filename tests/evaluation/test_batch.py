@@ -58,9 +58,9 @@ def check(policy: Policy, point: str, records: list[Any], text: str = "") -> Non
         assert found == expected, f"row {row}: {records[row]}\n{text}"
 
 
-def asked(seed: int, point: str, *, missing: bool = False) -> tuple[Policy, str, list[Any]]:
+def asked(seed: int, point: str, *, missing: bool = False, tiered: bool = False) -> tuple[Policy, str, list[Any]]:
     pick = SeededPick(seed)
-    text = generated(pick, Shape()).text
+    text = generated(pick, Shape(tiered=tiered)).text
     policy = loaded(text)
     asking = Asking(pick, policy, text, unknown=seed % 3 != 0, missing=missing)
     return policy, text, [getattr(asking, point)() for _ in range(ROWS)]
@@ -70,6 +70,13 @@ def asked(seed: int, point: str, *, missing: bool = False) -> tuple[Policy, str,
 @pytest.mark.parametrize("seed", range(40))
 def test_rows_are_decided_as_alone(point: str, seed: int) -> None:
     policy, text, records = asked(seed, point)
+    check(policy, point, records, text)
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("seed", range(200, 240))
+def test_prices_by_length_are_those_of_each_row(point: str, seed: int) -> None:
+    policy, text, records = asked(seed, point, tiered=True)
     check(policy, point, records, text)
 
 

@@ -75,7 +75,7 @@ def _shrinking(work: Ceilings, sent: Value, cap: Value, least: Value, stated: Va
     crossings = [sheet.keep(work.crossed(ceiling, smallest), work.third) for ceiling in work.enforced]
     over = sheet.keep(any_of(crossings), work.fourth)
     rooms: dict[int, pl.Expr] = {}
-    rates = _Rates(work, stated)
+    rates = _Rates(work, sent, stated)
     for number, ceiling in enumerate(work.enforced):
         room = rates.room(ceiling, sent, asked)
         if room is not None:
@@ -116,21 +116,22 @@ def _yields(ceiling: Ceiling) -> bool:
 class _Rates:
     """The rates of each row's route, null where output costs nothing or what the caller states is the cost."""
 
-    def __init__(self, work: Ceilings, stated: Value) -> None:
+    def __init__(self, work: Ceilings, sent: Value, stated: Value) -> None:
         self._work = work
         by_output = {
             rates: kinds
             for (rates, flat, _), kinds in work.routes().items()
-            if rates is not None and flat is None and rates.output_picos
+            if rates is not None and flat is None and rates.steps[-1].output_picos
         }
         self._known: pl.Expr | None = None
         if by_output:
             within = work.together.within(number for kinds in by_output.values() for number in kinds)
             known = everywhere(both(within, stated.expr.is_null() if stated.nullable else None))
-            into = work.chosen([(rates.input_picos, kinds) for rates, kinds in by_output.items()])
-            outof = work.chosen([(rates.output_picos, kinds) for rates, kinds in by_output.items()])
+            into, out_of = work.per_token(list(by_output.items()), sent)
+            if any(not step.output_picos for rates in by_output for step in rates.steps):
+                known = everywhere(both(known, out_of > 0))  # output costs nothing up to some step
             self._into = work.sheet.keep(into, work.first)
-            self._known = work.sheet.keep(pl.when(known).then(outof), work.first)
+            self._known = work.sheet.keep(pl.when(known).then(out_of), work.first)
 
     def room(self, ceiling: Ceiling, sent: Value, asked: Amounts) -> pl.Expr | None:
         """The output tokens that a ceiling leaves room for; null where it says nothing about them."""

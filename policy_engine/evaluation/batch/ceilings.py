@@ -117,9 +117,10 @@ class Ceilings:
         """Bound the tokens so that no cost is more."""
         for rates, _, _ in self.routes():
             if rates is not None:
+                dearest = rates.steps[-1]
                 for picos, names in (
-                    (rates.input_picos, ("input_tokens",)),
-                    (rates.output_picos, ("max_output_tokens", "output_tokens")),
+                    (dearest.input_picos, ("input_tokens",)),
+                    (dearest.output_picos, ("max_output_tokens", "output_tokens")),
                 ):
                     for name in names:
                         if picos and name in self.columns.frame.columns:
@@ -133,8 +134,8 @@ class Ceilings:
         by_rates = [(rates, kinds) for (rates, flat, _), kinds in routes.items() if rates is not None and flat is None]
         cost: pl.Expr | None = None
         if by_rates:
-            picos = sent.expr * self.chosen([(rates.input_picos, kinds) for rates, kinds in by_rates])
-            picos += out.expr * self.chosen([(rates.output_picos, kinds) for rates, kinds in by_rates])
+            into, out_of = self.per_token(by_rates, sent)
+            picos = sent.expr * into + out.expr * out_of
             cost = (picos + (PICOS_PER_NANO - 1)) // PICOS_PER_NANO
         for (rates, flat, tool), kinds in routes.items():
             within = self.together.within(kinds)
@@ -159,16 +160,21 @@ class Ceilings:
             nullable = nullable and stated.nullable
         return Amounts(Value(cost, nullable), Value(tokens, tokens_nullable))
 
-    def chosen(self, numbers: list[tuple[int, frozenset[int]]]) -> pl.Expr:
-        """One of these constants, by a row's kind."""
+    def chosen(self, numbers: list[tuple[pl.Expr, frozenset[int]]]) -> pl.Expr:
+        """One of these, by a row's kind."""
         found: pl.Expr | None = None
-        for number, kinds in numbers:
-            here = pl.lit(number, dtype=pl.Int64)
+        for here, kinds in numbers:
             found = (
                 here if found is None else pl.when(everywhere(self.together.within(kinds))).then(here).otherwise(found)
             )
         assert found is not None  # noqa: S101 - asked of some
         return found
+
+    def per_token(self, by_rates: list[tuple[Rates, frozenset[int]]], sent: Value) -> tuple[pl.Expr, pl.Expr]:
+        """Pico units per input and per output token, by a row's kind and by how many tokens are sent."""
+        into = [(_by_step([(step.above_tokens, step.input_picos) for step in r.steps], sent), k) for r, k in by_rates]
+        out = [(_by_step([(step.above_tokens, step.output_picos) for step in r.steps], sent), k) for r, k in by_rates]
+        return self.chosen(into), self.chosen(out)
 
     def kept(self, amounts: Amounts, stage: int) -> Amounts:
         nanos, tokens = self.sheet.keep(amounts.nanos.expr, stage), self.sheet.keep(amounts.tokens.expr, stage)
@@ -219,3 +225,12 @@ class Ceilings:
         self.sheet.shadow = [(ceiling.rule.ref.name, bit) for ceiling, bit in found]
         self.unknown_meters(self.shadowed, None)
         return [bit for ceiling, bit in found if ceiling.rule.quantity in ("spent", "tokens")]
+
+
+def _by_step(steps: list[tuple[int, int]], sent: Value) -> pl.Expr:
+    """A rate, by how many tokens are sent; not known where those are not."""
+    found: pl.Expr = pl.lit(steps[0][1], dtype=pl.Int64)
+    for (above, picos), (_, before) in zip(steps[1:], steps, strict=False):
+        if picos != before:
+            found = pl.when(sent.expr > above).then(pl.lit(picos, dtype=pl.Int64)).otherwise(found)
+    return found

@@ -133,7 +133,7 @@ def _asked(route: Route, facts: AttemptFacts, cap: int | None) -> Asked:
         return Asked(route.cost_nanos, tokens)
     if route.rates is None or facts.input_tokens is None or cap is None:
         return Asked(None, tokens)
-    return Asked(route.rates.cost_nanos(facts.input_tokens, cap), tokens)
+    return Asked(route.rates.worst_nanos(facts.input_tokens, cap), tokens)
 
 
 def _least(route: Route, facts: AttemptFacts) -> Asked:
@@ -155,7 +155,7 @@ def _streamed(route: Route, facts: ProgressFacts) -> Asked:
     if route.cost_nanos is not None:
         return Asked(route.cost_nanos, tokens)
     if route.rates is not None and facts.input_tokens is not None:
-        return Asked(route.rates.cost_nanos(facts.input_tokens, facts.output_tokens), tokens)
+        return Asked(route.rates.worst_nanos(facts.input_tokens, facts.output_tokens), tokens)
     return Asked(facts.estimate_nanos, tokens)
 
 

@@ -52,6 +52,9 @@ class Edges:
         self.names: dict[str, set[int]] = {}
         for rule in checked.every_rule():
             self._of_rule(rule)
+        for route in checked.routes.values():
+            for step in route.rates.steps[1:] if route.rates is not None else ():
+                self.names.setdefault("input_tokens", set()).update(_around(step.above_tokens))
         for plan in checked.plans.values():
             if plan.overage is not None and plan.overage.cap_nanos is not None:
                 self.used[overage_meter(plan)] |= _around(plan.overage.cap_nanos)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from policy_engine.language.diagnostics import PolicyError, render
+from policy_engine.language.units import Rates, Tier
 from policy_engine.policy import Policy, load
+from policy_engine.prices.table import PriceTable
 
 FILE = ("file", "")
 Place = tuple[str, str]
@@ -96,6 +98,18 @@ def _mixed(statements: Sequence[str], shuffle: Shuffle) -> list[str]:
     return [next(fallbacks) if text.startswith("fallback") else text for text in mixed]
 
 
+def prices_of(text: str) -> PriceTable:
+    """Prices for the routes that generated policies leave to a table, in the currency of this one."""
+    short = Rates(1_000_000, 0, cached_hour_write_picos=2_000_001)
+    long = Rates(3_000_000, 15_000_000, cached_read_picos=300_000, dearest_output_picos=20_000_000)
+    rates = {
+        "m:long": replace(long, tiers=(Tier(1000, Rates(6_000_001, 30_000_000)),), batch=Rates(1_500_000, 7_500_000)),
+        "m:steep": replace(short, tiers=(Tier(4, long), Tier(1000, Rates(6_000_000, 22_500_000)))),
+    }
+    named = {model: of for model, of in rates.items() if f'"{model}"' in text}
+    return PriceTable("CHF" if text.startswith("currency CHF") else "USD", named)
+
+
 @lru_cache(maxsize=2048)
 def loaded(text: str) -> Policy:
     """The policy of a generated text, which has no mistake; unpriced routes are all it is warned about.
@@ -103,7 +117,7 @@ def loaded(text: str) -> Policy:
     It is answered by the reference: the promises are about the meaning.
     """
     try:
-        policy = load(text, engine="reference")
+        policy = load(text, engine="reference", prices=prices_of(text))
     except PolicyError as error:
         raise AssertionError(f"a generated policy has mistakes:\n{error}\n\n{text}") from None
     assert {warning.code for warning in policy.warnings} <= {"P299"}, render(policy.warnings)  # noqa: S101 - a claim about what is generated here

@@ -20,7 +20,12 @@ ROUTES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unread": ("model", ('model "m:free input"', "rates {0} in, {0} out per 1M tokens")),
     "bare": ("model", ('model "m:unpriced"',)),
     "local": ("tool", ('tool "unpriced tool"',)),
+    "long": ("model", ('model "m:long"',)),
+    "steep": ("model", ('model "m:steep"',)),
 }
+TIERED = ("long", "steep")
+"""Routes that `drafts.prices_of` prices, by how long a request is and by what of it is cached."""
+
 HANDOFFS = {"desk": ('handoff "the desk"', "cost {2.50}"), "queue": ('handoff "a queue"',)}
 LANES = ("standard", "premium", "research")
 PLANS = ("base", "growth", "enterprise")
@@ -36,6 +41,7 @@ class Shape:
     most_rules: int = 2  # per block
     escrow: str = "maybe"  # `always` or `never`: whether it says `on store failure allow`
     unpriced: bool = True  # may have routes that nothing prices
+    tiered: bool = False  # may have routes of `TIERED`; their policies are loaded with `prices_of`
 
 
 class Case:
@@ -77,7 +83,8 @@ def generated(pick: Pick, shape: Shape) -> Case:
     currency = "CHF" if pick.one_in(8) else "USD"
     zone = pick.of(("", "Europe/Berlin", "America/New_York", "Asia/Kolkata"))
     facts = {name: form for name in FACTS if (form := pick.of(("", "required", "optional", "default")))}
-    priced = tuple(name for name in ROUTES if shape.unpriced or name not in ("bare", "local"))
+    left_out = (*(() if shape.unpriced else ("bare", "local")), *(() if shape.tiered else TIERED))
+    priced = tuple(name for name in ROUTES if name not in left_out)
     attempted = pick.some(priced, least=1, most=3)
     handoffs = pick.some(tuple(HANDOFFS), most=4 - len(attempted))
     lanes = pick.some(LANES, least=1)
