@@ -59,9 +59,9 @@ class PolicyCase(pytest.Item):
         """The runner's own words in place of a traceback through it."""
         if not isinstance(excinfo.value, CaseFailed):
             return super().repr_failure(excinfo, style)
-        from policy_engine.testing.explanation import explain
+        from policy_engine.testing.explanation import Explained
 
-        return "\n".join(explain(excinfo.value.result, self.policy))
+        return Explained(excinfo.value.result, self.policy)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the case stands, for reports and editors."""

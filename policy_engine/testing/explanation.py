@@ -4,6 +4,7 @@ Plain lines, in the form of diagnostics; a screen may colour them, pytest and JU
 """
 
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from policy_engine.evaluation.decision import AdmitDecision, Decision, Ruling
@@ -160,3 +161,18 @@ def _one_line(text: str) -> str:
 def snippet(span: Span, hint: str) -> list[str]:
     """A place with its line and the underlined text, as diagnostics show it."""
     return str(Diagnostic(code="", message="", span=span, hint=hint)).split("\n")[1:]
+
+
+class Explained:
+    """A failed case as pytest takes a failure: all lines for the terminal, one for its summary and for JUnit."""
+
+    def __init__(self, result: Result, policy: Policy | None) -> None:
+        self.text = "\n".join(explain(result, policy))
+        self.reprcrash = SimpleNamespace(message=first_line(result))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def toterminal(self, screen: Any) -> None:
+        """Write it with a terminal writer."""
+        screen.line(self.text)

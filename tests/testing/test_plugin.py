@@ -62,6 +62,7 @@ def test_each_case_is_a_test(tmp_path: Path) -> None:
     ):
         assert line in said
     assert "Traceback" not in said
+    assert "FAILED desk.policytest.yaml::a risky one is not - lane: expected standard" in said
 
 
 @SLOW
@@ -86,7 +87,12 @@ def test_junit_has_every_case(tmp_path: Path) -> None:
     written(tmp_path, CASES)
     run(tmp_path, "--junitxml=report.xml")
     cases = list(ET.parse(tmp_path / "report.xml").iter("testcase"))  # noqa: S314 - written just now
-    assert [case.get("name") for case in cases if case.find("failure") is not None] == ["a risky one is not"]
+    (failed,) = (case for case in cases if case.find("failure") is not None)
+    assert failed.get("name") == "a risky one is not"
+    failure = failed.find("failure")
+    assert failure is not None
+    assert failure.get("message") == "lane: expected standard, got premium"
+    assert "lane premium { big -> mini allow when risk >= high }" in (failure.text or "")
     assert len(cases) == 5
 
 
