@@ -117,7 +117,7 @@ def data(entries: Entries, policy: Policy, point: str) -> dict[str, Any]:
 
 def completed(values: dict[str, Any], policy: CheckedPolicy, point: str) -> dict[str, Any]:
     """With what a fresh world adds to the entries that were written."""
-    outcome, plan = values.get("outcome"), values.get("plan")
+    outcome, plan = _name(values.get("outcome")), _name(values.get("plan"))
     if point != "settle":
         values.setdefault("customer", CUSTOMER)
     if point == "admit":
@@ -137,11 +137,18 @@ def completed(values: dict[str, Any], policy: CheckedPolicy, point: str) -> dict
     return values
 
 
-def _with_grants(values: dict[str, Any], policy: CheckedPolicy, outcome: Any, plan: Any) -> dict[str, Any]:
+def _name(value: Any) -> str | None:
+    """A name, if it is one; what else was written is bad input, and said to be so where it is read."""
+    return value if isinstance(value, str) else None
+
+
+def _with_grants(
+    values: dict[str, Any], policy: CheckedPolicy, outcome: str | None, plan: str | None
+) -> dict[str, Any]:
     left = values.pop(ALLOWANCE, None) if ALLOWANCE not in policy.facts else None
-    if "grants" in values or plan not in policy.plans or outcome not in policy.plans[plan].includes:
+    terms = policy.plans.get(plan) if plan is not None else None
+    if "grants" in values or terms is None or outcome is None or outcome not in terms.includes:
         return values
-    terms = policy.plans[plan]
     lot = {
         "id": f"{plan}/{values.get('customer')}/{outcome}",  # as the runtime names it, but for the period
         "left": terms.includes[outcome] if left is None else left,
@@ -151,9 +158,9 @@ def _with_grants(values: dict[str, Any], policy: CheckedPolicy, outcome: Any, pl
     return values
 
 
-def price_nanos(policy: CheckedPolicy, outcome: str, plan: Any) -> int:
+def price_nanos(policy: CheckedPolicy, outcome: str, plan: str | None) -> int:
     """What an execution brings in by what its plan says: a share of the fee, the overage price, else the list price."""
-    terms = policy.plans.get(plan) if isinstance(plan, str) else None
+    terms = policy.plans.get(plan) if plan is not None else None
     if terms is not None and outcome in terms.includes:
         return included_price_nanos(policy, terms, outcome)
     if terms is not None and terms.overage is not None and outcome in terms.overage.prices_nanos:

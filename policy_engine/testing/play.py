@@ -135,12 +135,10 @@ class Play:
         facts = {name: value for name, value in values.items() if name in self.policy.checked.facts}
         customer = str(values.get("customer") or CUSTOMER)
         outcome = str(values.get("outcome"))
-        plan = values.get("plan")
+        plan, lane = (str(values[key]) if values.get(key) is not None else None for key in ("plan", "lane"))
         name = event.name or f"execution {len(self.told) + 1}"
         try:
-            execution = self.engine.execution(
-                outcome, customer=customer, plan=plan, facts=facts, lane=values.get("lane"), key=name
-            )
+            execution = self.engine.execution(outcome, customer=customer, plan=plan, facts=facts, lane=lane, key=name)
         except Denied as denied:
             workflow = self.policy.checked.outcomes[outcome].workflow
             place = Place(execution=name, customer=customer, plan=plan, workflow=workflow, outcome=outcome)
