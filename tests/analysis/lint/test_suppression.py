@@ -3,7 +3,9 @@
 import pytest
 
 from policy_engine.analysis.lint.choice import Choice
-from policy_engine.analysis.lint.rule import Finding
+from policy_engine.analysis.lint.discovery import every_rule
+from policy_engine.analysis.lint.page import page_of, sources_of
+from policy_engine.analysis.lint.rule import Finding, LintRule
 from policy_engine.analysis.lint.runner import lint, subject_of
 from policy_engine.language.source import Source
 
@@ -87,3 +89,31 @@ def test_a_rule_that_did_not_run_is_not_missed() -> None:
 def test_a_trailing_comment_reaches_a_statement_of_several_lines() -> None:
     text = workflow().replace("outcome reply {", "# lint: allow L001 because it is a trial\n  outcome\n    reply {")
     assert said(text) == ["[L001]"]
+
+
+# (of a layout, a comment is a part)
+OTHERS = [rule for rule in every_rule() if rule.topic != "suppressions" and not rule.opt_in]
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["above", "behind"])
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.code) for rule in OTHERS])
+def test_every_finding_can_be_allowed(rule: LintRule, behind: bool) -> None:
+    choice = Choice(select=("L", rule.code))
+    sources = sources_of(page_of(rule).bad)
+    comment = f"# lint: allow {rule.code} because it was looked at"
+    lines = {
+        (item.diagnostic.span.source.name, item.diagnostic.span.line) for item in lint(subject_of(sources), choice)
+    }
+    noted = []
+    for source in sources:
+        text = source.text.split("\n")
+        for name, line in sorted(lines, reverse=True):
+            if name == source.name and behind:
+                text[line - 1] += f"  {comment}"
+            elif name == source.name:
+                text.insert(line - 1, comment)
+        noted.append(Source(source.name, "\n".join(text)))
+    found = lint(subject_of(noted), choice)
+    assert found
+    assert {item.diagnostic.code for item in found} == {rule.code}
+    assert {item.allowed_because for item in found} == {"it was looked at"}
