@@ -56,15 +56,11 @@ def given_type(names: tuple[str, ...]) -> type[Given]:
     """A record type with a field per fact name, made with keywords or in their order; what is left out is `MISSING`.
 
     Each field is reached by the fact's name and by `slot_name`, under which generated code reads it. The same names
-    give the same type, so that code can tell a record of its own policy from another's. Facts whose names begin with
-    two underscores, which mean something to Python, have no keyword.
+    give the same type, so that code can tell a record of its own policy from another's.
     """
-    slots = tuple(map(slot_name, range(len(names))))
-    keys = [slot if name.startswith("__") else name for slot, name in zip(slots, names, strict=True)]
-    made = defstruct("Given", [(key, Any, MISSING) for key in keys], bases=(Given,), gc=False)
-    for key, slot, name in zip(keys, slots, names, strict=True):
-        for other in {slot, name} - {key}:
-            setattr(made, other, vars(made)[key])
+    made = defstruct("Given", [(name, Any, MISSING) for name in names], bases=(Given,), gc=False)
+    for number, name in enumerate(names):
+        setattr(made, slot_name(number), vars(made)[name])
     return cast("type[Given]", made)
 
 

@@ -28,6 +28,8 @@ error stale_index
         ("P207", "error «timeout»"),
         ("P207", "fact «true»: boolean"),
         ("P207", "plan «any» { }"),
+        ("P264", "fact «__class__»: boolean"),
+        ("P264", "error «__»"),
         ("P209", "lane third { «maxi» }"),
         ("P209", "fallback «maxi»"),
         ("P209", "workflow x { outcome y { price $1  lanes «premium» } }"),

@@ -74,6 +74,8 @@ class Names:
         taken = name.text in _NEVER_DECLARED or (kind == "fact" and name.text in ENTRIES)
         if taken or (kind == "error" and name.text in ERROR_CLASSES):
             self._findings.add(mistakes.built_in(name, kind))
+        elif name.text.startswith("__"):  # facts are attributes of records, where such names are Python's own
+            self._findings.add(mistakes.kept_name(name, kind))
         elif first is None:
             self._first[name.text] = declared
         else:

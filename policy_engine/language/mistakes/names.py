@@ -96,6 +96,15 @@ def built_in(name: Name, kind: str) -> Diagnostic:
     )
 
 
+def kept_name(name: Name, kind: str) -> Diagnostic:
+    return Diagnostic(
+        code="P264",
+        message=f"{quoted(name.span)} begins with two underscores, which no name may",
+        span=name.span,
+        hint=f"give this {kind_word(kind)} another name",
+    )
+
+
 def constant_as_value(name: Name) -> Diagnostic:
     return Diagnostic(
         code="P208",
