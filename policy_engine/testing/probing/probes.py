@@ -24,7 +24,7 @@ from policy_engine.language.checked import (
 from policy_engine.language.pricing import overage_meter
 from policy_engine.language.vocabulary import Point, Unit
 from policy_engine.policy import Policy
-from policy_engine.testing.entries import completed
+from policy_engine.testing.entries import UNKNOWN, completed
 from policy_engine.testing.probing.edges import Edges, Entries, leading_to
 from policy_engine.testing.probing.places import Place, places
 
@@ -45,6 +45,8 @@ class Probe:
         """What a policy answers; None where these facts are no input to it."""
         point = self.point.value
         values = {name: dict(value) if name == "meters" else value for name, value in self.entries.items()}
+        if values.get("grants") == UNKNOWN:
+            values["grants"] = None
         if values.get("lane") is None and point not in (Point.ADMIT, Point.SETTLE):
             return None  # the route that a step begins on is its lane's
         try:
@@ -102,6 +104,7 @@ class Prober:
                     yield Probe(Point.ADMIT, bare(funded))
                     unsold = {**base, "grants": []}
                     yield from (Probe(Point.ADMIT, bare(e)) for e in (base, unsold, *self._capped(place, unsold)))
+            yield from self._silent(place)
             named = self._base(Point.ADMIT, place, (), named=True)
             if named is not None:
                 yield Probe(Point.ADMIT, bare(named))
@@ -123,6 +126,15 @@ class Prober:
         for rule in rules.allows:
             if rule.condition is not None:
                 yield (Want(rule.condition, True), *open_)
+
+    def _silent(self, place: Place) -> Iterator[Probe]:
+        """An admission while the store does not answer, with all but spent what the policy allows meanwhile."""
+        escrow, base = self.policy.checked.escrow_nanos, self._base(Point.ADMIT, place, (), named=False)
+        if escrow is None or base is None:
+            return
+        for used in (escrow - 1, escrow):
+            shown = readable(used, Unit.MONEY, self.policy.checked.currency)
+            yield Probe(Point.ADMIT, bare({**base, "grants": UNKNOWN, "escrow": shown}))
 
     def _capped(self, place: Place, entries: Entries) -> Iterator[Entries]:
         """A customer whose overage is close to its cap."""
