@@ -149,7 +149,10 @@ def _summary(done: "Run") -> list[str | tuple[str, str]]:
     failed, passed = len(done.failed), len(done.results) - len(done.failed)
     parts: list[str | tuple[str, str]] = []
     if done.broken:
-        parts += [(f"{count(len(done.broken), 'file')} cannot be used", "bad"), "; "]
+        parts += [(f"{count(len(done.broken), 'file')} cannot be used", "bad")]
+        if not done.results:
+            return parts
+        parts.append("; ")
     parts.append(f"{count(len(done.results), 'case')}: ")
     if failed:
         parts += [(f"{failed:,} failed", "bad"), ", "]
