@@ -38,6 +38,7 @@ FLOORS = {
     "evaluation.batch": 2,
     "evaluation.context": 2,
     "prices": 2,
+    "prices.table": 3,  # reads a lock where it is asked to
     "policy": 3,
     "ledger": 4,
     "analysis": 4,
@@ -77,7 +78,8 @@ ROOM_OF = {module: stage for stage, modules in STAGES.items() for module in modu
 
 HEAVY = {
     "lark": ("language.parser",),
-    "pydantic": ("evaluation.context", "evaluation.entries", "analysis.lint.settings", "testing.forms"),
+    "pydantic": ("evaluation.context", "evaluation.entries", "prices.lock", "analysis.lint.settings_table", "testing.forms"),
+    "genai_prices": ("prices.catalogue",),
     "yaml": ("testing.nodes",),
     "hypothesis": ("testing.strategies",),
     "rich": ("cli",),

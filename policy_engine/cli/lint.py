@@ -143,7 +143,8 @@ def _lint(
 
 
 def _settings(paths: Sequence[str], config: str | None, *, isolated: bool) -> "Settings":
-    from policy_engine.analysis.lint.settings import Settings, SettingsError, settings_for, settings_in
+    from policy_engine.analysis.lint.settings import Settings, settings_for, settings_in
+    from policy_engine.analysis.lint.settings_mistakes import SettingsError
 
     if isolated:
         return Settings()

@@ -7,7 +7,8 @@ import pytest
 from policy_engine.analysis.lint.choice import Choice, unknown_words
 from policy_engine.analysis.lint.discovery import by_code_or_name, every_rule
 from policy_engine.analysis.lint.rule import Tier
-from policy_engine.analysis.lint.settings import Settings, SettingsError, settings_for, settings_in
+from policy_engine.analysis.lint.settings import Settings, settings_for, settings_in
+from policy_engine.analysis.lint.settings_mistakes import SettingsError
 
 
 def written(folder: Path, name: str, text: str) -> Path:
