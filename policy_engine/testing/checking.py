@@ -32,6 +32,8 @@ def check(cases: Iterable[Case], policy: Policy, fixtures: Mapping[str, Node]) -
     for case in cases:
         if isinstance(case, DecisionCase):
             found += against.entries(case.given, case.point)
+            if case.expect.bad_input is None:
+                found += against.names(case.given)
             found += against.expectation(case.expect)
         elif isinstance(case, ScenarioCase):
             found += against.story(case)
@@ -86,6 +88,21 @@ class Against:
                         name, node.named, known, f"`{point}`" if part is given.own else "a decision"
                     )
 
+    def names(self, given: Entries) -> Iterator[Diagnostic]:
+        """Who and what a decision is about is declared, wherever it is written."""
+        checked = self.policy.checked
+        kinds = {
+            "outcome": checked.outcomes,
+            "plan": checked.plans,
+            "lane": checked.lanes,
+            "route": checked.routes,
+            "error": checked.error_classes,
+        }
+        for name, node in {**given.shared, **given.own}.items():
+            if name in kinds and isinstance(node.value, str) and node.value not in kinds[name]:
+                kind = "error class" if name == "error" else name
+                yield mistakes.no_such(node.value, node.span, kind, kinds[name])
+
     def story(self, case: ScenarioCase) -> Iterator[Diagnostic]:
         """What is named in a story, and who was admitted under which name."""
         checked = self.policy.checked
@@ -114,6 +131,7 @@ class Against:
             if name not in names:
                 yield mistakes.no_entry(name, node.named, sorted(names), "an admission in a story")
         yield from self.entries(Entries({}, event.given.shared), "admit")
+        yield from self.names(event.given)
         if not {"outcome"} & {*event.given.own, *event.given.shared}:
             yield mistakes.key_missing("outcome", event.span, "`admit`", "outcome: NAME")
 
