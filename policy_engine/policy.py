@@ -28,6 +28,7 @@ from policy_engine.language.encoding import decode
 from policy_engine.language.source import Source
 from policy_engine.language.syntax import File
 from policy_engine.language.vocabulary import Point
+from policy_engine.prices.records import PriceError
 from policy_engine.prices.table import PriceTable
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ def load(
 
     A `str` with a line break or a brace in it is policy text; any other is a path. Raises
     `PolicyError`, carrying every diagnostic, for a set with a mistake, and `OSError` for what
-    cannot be read. `prices` serves the models whose routes state no rates.
+    cannot be read. `prices` serves the models whose routes state no rates: `PriceTable.read("prices.lock.json")`.
+    Nothing is looked for beside the policy. Raises `PriceError` for prices in another currency than the policy's.
     """
     sources, unread = _sources(source)
     checked, found = compile_sources(sources, prices, partial=bool(unread))
@@ -248,24 +250,35 @@ def compile_files(
 
 
 def price(checked: CheckedPolicy, table: PriceTable) -> tuple[CheckedPolicy, list[Diagnostic]]:
-    """The policy with table rates where its routes state none, and a warning for each route without a price."""
+    """The policy with table rates where its routes state none, and a warning for each route without a price.
+
+    Raises `PriceError` for prices in another currency than the policy's.
+    """
+    if table.rates and table.currency != checked.currency:
+        hint = f"write `rates` in {checked.currency} on its routes, or give prices in {checked.currency}"
+        raise PriceError(
+            f"prices in {table.currency} are of no use to a policy in {checked.currency}", table.origin, hint
+        )
     found: list[Diagnostic] = []
     routes: dict[str, Route] = {}
     for name, route in checked.routes.items():
         known = route.rates is not None or route.cost_nanos is not None or route.kind == "handoff"
-        rates = table.get(route.reference) if route.kind == "model" and table.currency == checked.currency else None
+        rates = table.get(route.reference) if route.kind == "model" else None
         routes[name] = route if known or rates is None else replace(route, rates=rates)
         if not known and rates is None:
-            found.append(_unpriced(route))
+            found.append(_unpriced(route, table))
     return replace(checked, routes=routes), found
 
 
-def _unpriced(route: Route) -> Diagnostic:
+def _unpriced(route: Route, table: PriceTable) -> Diagnostic:
+    lacking = "add `rates`, `cost` or a price table"
+    if table.origin is not None:
+        lacking = f"`{table.origin}` does not have its model: run `policy prices lock`"
     return Diagnostic(
         code="P299",
         message=f"nothing prices the route `{route.name}`, so every attempt on it will be refused",
         span=route.span,
-        hint="add `rates`, `cost` or a price table" if route.kind == "model" else "add a `cost`",
+        hint=lacking if route.kind == "model" else "add a `cost`",
         severity=Severity.WARNING,
     )
 

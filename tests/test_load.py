@@ -97,7 +97,9 @@ def test_rates_of_a_route_win_over_the_table() -> None:
     assert flat.checked.routes["r"].rates is None
 
 
-@pytest.mark.parametrize("table", [None, PriceTable(), PriceTable("EUR", {"openai:m": Rates(1, 1)})])
+@pytest.mark.parametrize(
+    "table", [None, PriceTable(), PriceTable("EUR"), PriceTable(rates={"openai:other": Rates(1, 1)})]
+)
 def test_what_nothing_prices_is_a_warning_and_is_refused(table: PriceTable | None) -> None:
     loaded = policy_engine.load(text(rates=""), prices=table)
     assert [(w.code, w.span.text.split()[:2]) for w in loaded.warnings] == [("P299", ["route", "r"])]

@@ -1,26 +1,56 @@
 """What models cost where a policy does not say: rates by model reference, with a digest.
 
-A lock file fills one later; a route's own `rates` always win over it.
+`PriceTable.read` takes one from a lock file, `beside` finds the lock of a policy. A route's own `rates`
+always win over a table.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from hashlib import sha256
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 
 from policy_engine.language.units import NANOS, PICOS_PER_NANO, Rates, UnitError, decimal, scaled
+from policy_engine.prices.records import PriceError, canonical, rates_of, record
+
+LOCK_NAME = "prices.lock.json"
+"""The file that lies beside a policy and has its prices."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PriceTable:
-    """Rates by the text after `model`, in pico units of one currency per token."""
+    """Rates by the text after `model`, in pico units of one currency per token. `origin` is the lock they are from."""
 
     currency: str = "USD"
     rates: Mapping[str, Rates] = field(default_factory=dict)
+    origin: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", MappingProxyType(dict(self.rates)))
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> "PriceTable":
+        """The prices of a lock file. Raises `PriceError` for a damaged one, `OSError` for what cannot be read."""
+        name = Path(path).as_posix()
+        return cls.of_lock(Path(path).read_bytes(), name)
+
+    @classmethod
+    def of_lock(cls, content: bytes | str, name: str = LOCK_NAME) -> "PriceTable":
+        """The prices in the content of a lock file. Raises `PriceError`, with the name, for a damaged one."""
+        from policy_engine.prices.lock import read_lock  # pydantic is imported where there is a lock
+
+        lock = read_lock(content, name)
+        return cls(lock.currency, {model: entry.rates for model, entry in lock.models.items()}, name)
+
+    @classmethod
+    def of_text(cls, text: str) -> "PriceTable":
+        """The table that has this `text`: as a ledger keeps it, whose digests vouch for it."""
+        data = json.loads(text)
+        return cls(data["currency"], {model: rates_of(rates) for model, rates in data["models"].items()})
 
     @classmethod
     def per_million(
@@ -32,17 +62,37 @@ class PriceTable:
 
         Raises `UnitError` for what is no amount, is negative, or is finer than a pico unit per token.
         """
-        return cls(currency, {model: Rates(*map(_picos_per_token, pair)) for model, pair in amounts.items()})
+        return cls(
+            currency, {m: Rates(_picos_per_token(into), _picos_per_token(out)) for m, (into, out) in amounts.items()}
+        )
 
     def get(self, model: str) -> Rates | None:
         """The rates of a model, None if the table does not price it."""
         return self.rates.get(model)
 
-    @property
+    @cached_property
+    def text(self) -> str:
+        """All of the table, in one spelling."""
+        models = {model: record(rates) for model, rates in self.rates.items()}
+        return canonical({"currency": self.currency, "models": models})
+
+    @cached_property
     def digest(self) -> str:
-        """A content hash: equal tables have equal digests, whatever their order."""
-        lines = [f"{model}\t{r.input_picos}\t{r.output_picos}" for model, r in sorted(self.rates.items())]
-        return sha256("\n".join([self.currency, *lines]).encode()).hexdigest()
+        """A content hash, the SHA-256 of `text`: equal tables have equal digests, whatever their order."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+def beside(paths: Iterable[str | PathLike[str]]) -> Path | None:
+    """The lock that lies beside a policy: in a directory that is named, or in that of a file that is.
+
+    Raises `PriceError` where the paths have more than one.
+    """
+    folders = dict.fromkeys(path if path.is_dir() else path.parent for path in map(Path, paths))
+    found = list(dict.fromkeys(lock for folder in folders if (lock := folder / LOCK_NAME).is_file()))
+    if len(found) > 1:
+        one, other = (path.as_posix() for path in found[:2])
+        raise PriceError(f"`{one}` and `{other}` both have prices for this policy", hint="name one with `--prices`")
+    return found[0] if found else None
 
 
 def _picos_per_token(amount: Decimal | int | float | str) -> int:
