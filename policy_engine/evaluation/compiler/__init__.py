@@ -161,13 +161,16 @@ class CompiledEvaluator:
         if narrowed.routes[to.route].kind == "handoff":
             return lambda to: plain_guard(fallback, to)
         with self._lock:
-            on_attempt, on_progress = (
-                shapes.made(write(narrowed, self._digests, who, shapes, bound=True))
-                for write, shapes in (
-                    (attempts.attempt, self._bound_attempt),
-                    (attempts.progress, self._bound_progress),
+            try:
+                on_attempt, on_progress = (
+                    shapes.made(write(narrowed, self._digests, who, shapes, bound=True))
+                    for write, shapes in (
+                        (attempts.attempt, self._bound_attempt),
+                        (attempts.progress, self._bound_progress),
+                    )
                 )
-            )
+            except NotCompiled:
+                return lambda to: plain_guard(self, to)
             of_attempt, of_progress = self._bound_attempt.rows(on_attempt), self._bound_progress.rows(on_progress)
 
             def bind(to: BoundTo) -> Guard:

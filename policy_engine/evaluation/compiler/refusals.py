@@ -6,8 +6,9 @@ Every rule that decides is named, so these are the long branches of a function; 
 import ast
 
 from policy_engine.evaluation.compiler.ceilings import Applied, CeilingWriter
+from policy_engine.evaluation.compiler.conditions import NotCompiled
 from policy_engine.evaluation.compiler.quoting import branch, constant, either, expression, name, row, statements
-from policy_engine.evaluation.compiler.running import Writer, cost, go, joined
+from policy_engine.evaluation.compiler.running import Writer, cost, go, joined, per_token
 from policy_engine.evaluation.decision import AttemptDecision, ProgressDecision
 from policy_engine.language.checked import CeilingRule
 from policy_engine.language.units import PICOS_PER_NANO
@@ -91,13 +92,18 @@ def _room(writer: Writer, ceiling: Applied) -> ast.expr | None:
     holes = {"L": ceilings.limit(rule), "U": ceilings.used(rule), "SENT": name("input_tokens")}
     if rule.quantity == "tokens":
         return expression("L - U - SENT", **holes)
-    if rule.quantity != "spent" or route.rates is None or route.cost_nanos is not None or not route.rates.output_picos:
+    if rule.quantity != "spent" or route.rates is None or route.cost_nanos is not None:
         return None
+    if not all(step.output_picos for step in route.rates.steps):
+        if any(step.output_picos for step in route.rates.steps):
+            raise NotCompiled("output that costs nothing up to so many input tokens")
+        return None
+    into, out = per_token(writer, route.rates, holes["SENT"])
     return expression(
         "((L - U) * SCALE - IN * SENT) // OUT if STATED is None else CAP",
         SCALE=constant(PICOS_PER_NANO),
-        IN=writer.of_route(route.rates.input_picos),
-        OUT=writer.of_route(route.rates.output_picos),
+        IN=into,
+        OUT=out,
         STATED=name("estimate_nanos"),
         CAP=name("max_output_tokens"),
         **holes,

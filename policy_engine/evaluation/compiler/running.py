@@ -118,14 +118,25 @@ class Writer:
 
 
 def cost(writer: Writer, rates: Rates, sent: ast.expr, received: ast.expr) -> ast.expr:
-    """`Rates.cost_nanos`, without the rounding where the rates are whole nano units."""
-    in_picos, out_picos = rates.input_picos, rates.output_picos
-    holes = {"SENT": sent, "OUT": received}
-    if in_picos % PICOS_PER_NANO == out_picos % PICOS_PER_NANO == 0:
-        a, b = writer.of_route(in_picos // PICOS_PER_NANO), writer.of_route(out_picos // PICOS_PER_NANO)
-        return expression("A * SENT + B * OUT", A=a, B=b, **holes)
-    a, b = writer.of_route(in_picos), writer.of_route(out_picos)
-    return expression("-(-(A * SENT + B * OUT) // SCALE)", A=a, B=b, SCALE=constant(PICOS_PER_NANO), **holes)
+    """`Rates.worst_nanos`, without the rounding where the rates are whole nano units."""
+    whole = all(step.input_picos % PICOS_PER_NANO == step.output_picos % PICOS_PER_NANO == 0 for step in rates.steps)
+    a, b = per_token(writer, rates, sent, PICOS_PER_NANO if whole else 1)
+    if whole:
+        return expression("A * SENT + B * OUT", A=a, B=b, SENT=sent, OUT=received)
+    scale = constant(PICOS_PER_NANO)
+    return expression("-(-(A * SENT + B * OUT) // SCALE)", A=a, B=b, SENT=sent, OUT=received, SCALE=scale)
+
+
+def per_token(writer: Writer, rates: Rates, sent: ast.expr, unit: int = 1) -> tuple[ast.expr, ast.expr]:
+    """What an input and an output token cost at worst, in so many pico units, by how many tokens are sent."""
+    first, *more = rates.steps
+    into, out = writer.of_route(first.input_picos // unit), writer.of_route(first.output_picos // unit)
+    for step in more:
+        above = writer.of_route(step.above_tokens)
+        here = writer.of_route(step.input_picos // unit), writer.of_route(step.output_picos // unit)
+        into = expression("(HERE if SENT > ABOVE else BELOW)", HERE=here[0], SENT=sent, ABOVE=above, BELOW=into)
+        out = expression("(HERE if SENT > ABOVE else BELOW)", HERE=here[1], SENT=sent, ABOVE=above, BELOW=out)
+    return into, out
 
 
 def go(
