@@ -156,16 +156,21 @@ def test_policy_snippets_parse(code: str, shown: str) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
-    """A folder in which a reader may paste: example policies, a flawed one, support.policy (the one page), a ticket."""
+def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder in which a reader may paste: example policies, a flawed one, support.policy (the one page), a ticket.
+
+    And the files that the reader's page shows, each under the name in its first line.
+    """
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
     shutil.copytree(ROOT / "tests" / "data" / "flawed", tmp_path / "flawed")
     shutil.copy(ONE_PAGE, tmp_path / "support.policy")
     ticket = {"customer": "acme", "plan": "growth", "outcome": "support_draft", "risk": "high", "region": "us"}
     (tmp_path / "ticket.json").write_text(json.dumps(ticket) + "\n", encoding="utf-8")
-    for _, text, _ in blocks(ROOT / "docs" / "testing.md", "yaml"):
+    read = request.node.callspec.id.partition(":")[0]
+    for _, text, _ in (found for page in PAGES if page.name == read for found in blocks(page, "yaml")):
         name = text.partition("\n")[0].removeprefix("# ")
-        (tmp_path / name).write_text(text, encoding="utf-8")
+        if name.endswith(".policytest.yaml"):
+            (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
