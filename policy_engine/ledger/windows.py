@@ -4,6 +4,7 @@ Windows are aligned to the calendar of the policy's time zone, weeks start on Mo
 Times are microseconds since the epoch. Nothing resets: a new window is a new name.
 """
 
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -30,30 +31,45 @@ def window_name(window: str, micros: int, zone: str) -> str:
     return _window(window, micros // 60_000_000, zone)[0]
 
 
-def window_end(window: str, micros: int, zone: str) -> int:
-    """The first microsecond after the window of a moment."""
+def window_start(window: str, micros: int, zone: str) -> int:
+    """The first microsecond of the window of a moment."""
     return _window(window, micros // 60_000_000, zone)[1]
 
 
+def window_end(window: str, micros: int, zone: str) -> int:
+    """The first microsecond after the window of a moment."""
+    return _window(window, micros // 60_000_000, zone)[2]
+
+
+def days_in(window: str, micros: int, zone: str) -> tuple[int, int]:
+    """Calendar days of the window of a moment, from that day to its end and in all."""
+    local = moment(micros).astimezone(ZoneInfo(zone))
+    if window == "month":
+        whole = monthrange(local.year, local.month)[1]
+        return whole - local.day + 1, whole
+    return (7 - local.weekday(), 7) if window == "week" else (1, 1)
+
+
 @lru_cache(maxsize=4096)
-def _window(window: str, minute: int, zone: str) -> tuple[str, int]:
-    """Name and end by whole minute: every window starts on one, in every zone in use since 1972."""
+def _window(window: str, minute: int, zone: str) -> tuple[str, int, int]:
+    """Name, start and end by whole minute: every window starts on one, in every zone in use since 1972."""
     local = moment(minute * 60_000_000).astimezone(ZoneInfo(zone))
     if window == "minute":
-        return local.isoformat(timespec="minutes"), (minute + 1) * 60_000_000
+        return local.isoformat(timespec="minutes"), minute * 60_000_000, (minute + 1) * 60_000_000
     if window == "hour":
         start = local - timedelta(minutes=local.minute)
         passed = local.minute
-        return start.replace(fold=local.fold).isoformat(timespec="minutes"), (minute + 60 - passed) * 60_000_000
+        name = start.replace(fold=local.fold).isoformat(timespec="minutes")
+        return name, (minute - passed) * 60_000_000, (minute + 60 - passed) * 60_000_000
     midnight = local.replace(hour=0, minute=0, fold=0)
     if window == "day":
-        return f"{local:%Y-%m-%d}", _start(midnight, days=1)
+        return f"{local:%Y-%m-%d}", _start(midnight, days=0), _start(midnight, days=1)
     if window == "week":
         year, week, weekday = local.isocalendar()
-        return f"{year}-W{week:02}", _start(midnight, days=8 - weekday)
+        return f"{year}-W{week:02}", _start(midnight, days=1 - weekday), _start(midnight, days=8 - weekday)
     first = midnight.replace(day=1)
     following = (first + timedelta(days=32)).replace(day=1)
-    return f"{local:%Y-%m}", micros_of(following)
+    return f"{local:%Y-%m}", micros_of(first), micros_of(following)
 
 
 def _start(midnight: datetime, days: int) -> int:

@@ -9,10 +9,10 @@ from policy_engine.evaluation.facts import AdmitFacts, FactError, Given, Grant
 from policy_engine.evaluation.meters import every_meter, meters_of
 from policy_engine.language.checked import Meter
 from policy_engine.language.diagnostics import did_you_mean, one_of
-from policy_engine.language.pricing import included_price_nanos, overage_meter, pack_price_nanos
+from policy_engine.language.pricing import overage_meter
+from policy_engine.ledger.grants import allowance, bought
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Hold, Ledger
-from policy_engine.ledger.windows import window_end, window_name
 from policy_engine.policy import Policy
 from policy_engine.runtime.clock import Clock, SystemClock
 from policy_engine.runtime.counting import Place, charges, readings
@@ -85,16 +85,7 @@ class Engine:
         """Give a customer the units of a pack. `key` names the purchase: the same one again gives nothing more."""
         self._known("pack", pack, self.checked.packs)
         terms = self.checked.packs[pack]
-        now = self.clock.now_micros()
-        grant = Grant(
-            id=f"{pack}/{customer}/{key}",
-            kind="pack",
-            left=terms.units,
-            price_nanos=pack_price_nanos(terms),
-            expires_micros=None if terms.expires_micros is None else now + terms.expires_micros,
-            effective_micros=now,
-            created_micros=now,
-        )
+        grant = bought(terms, customer, key, self.clock.now_micros())
         self.ledger.add_grant(customer, terms.outcome, grant)
         return grant
 
@@ -105,18 +96,7 @@ class Engine:
         terms = self.checked.plans[plan] if plan is not None else None
         if terms is None or outcome not in terms.includes:
             return
-        period = window_name(terms.period, now, self.zone)
-        self.ledger.add_grant(
-            customer,
-            outcome,
-            Grant(
-                id=f"{terms.name}/{customer}/{outcome}/{period}",
-                kind="allowance",
-                left=terms.includes[outcome],
-                price_nanos=included_price_nanos(self.checked, terms, outcome),
-                expires_micros=window_end(terms.period, now, self.zone),
-            ),
-        )
+        self.ledger.add_grant(customer, outcome, allowance(self.checked, terms, customer, outcome, now))
 
     def _meters_at_admission(self, outcome: str, plan: str | None) -> tuple[Meter, ...]:
         found = self._admission_meters.get((outcome, plan))
