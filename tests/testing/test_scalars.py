@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from policy_engine.language.source import Source
 from policy_engine.testing import nodes
 from policy_engine.testing.nodes import compose
+from tests.generators.settings import examples
 
 
 def plain(text: str) -> object:
@@ -97,6 +98,7 @@ def test_places_count_characters() -> None:
     assert root.at(("é😀",)).span.text == '"ä"'
 
 
+@examples(200)
 @given(st.text(max_size=60))
 def test_any_text_has_nodes_or_a_mistake_in_it(text: str) -> None:
     source = Source("t", text)
@@ -108,6 +110,7 @@ def test_any_text_has_nodes_or_a_mistake_in_it(text: str) -> None:
         root.plain()
 
 
+@examples(200)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.text("ab: -#[]{},\"'\n\t~", max_size=8),
