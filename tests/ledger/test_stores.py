@@ -1,4 +1,4 @@
-"""The ledger of one process: the conformance machine, and threads that race for the last of something."""
+"""Each store: the conformance machine, tables of single requests, and threads that race for the last of something."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.ledger.protocol import Charge, Hold, LedgerError
+from policy_engine.ledger.protocol import Charge, Hold, Ledger, LedgerError
 from tests.generators.settings import examples
 from tests.ledger.conformance import COUNTERS, LedgerMachine
 
@@ -42,8 +42,7 @@ def reserved(*charges: Charge, id: str = "h", grant: str | None = None) -> Hold:
         (0, 1, 0, False),
     ],
 )
-def test_limit(used: int, asked: int, limit: int | None, taken: bool) -> None:
-    ledger = MemoryLedger()
+def test_limit(used: int, asked: int, limit: int | None, taken: bool, ledger: Ledger) -> None:
     ledger.reserve([reserved(Charge(DAY, used), id="before")], 0)
     ledger.settle("before")
     crossed = ledger.reserve([reserved(Charge(DAY, asked, limit))], 0)
@@ -52,9 +51,8 @@ def test_limit(used: int, asked: int, limit: int | None, taken: bool) -> None:
     assert ledger.readings([DAY])[DAY] == Reading(used, asked if taken else 0)
 
 
-def test_all_or_nothing_over_several_holds() -> None:
+def test_all_or_nothing_over_several_holds(ledger: Ledger) -> None:
     """The second hold does not fit beside the first, so neither is taken; what each lacks is said."""
-    ledger = MemoryLedger()
     ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=1, price_nanos=0))
     holds = [
         reserved(Charge(DAY, 6, 10), id="first", grant="g"),
@@ -78,8 +76,7 @@ def test_all_or_nothing_over_several_holds() -> None:
         ("settle", "reverse", 0),
     ],
 )
-def test_a_hold_ends_once(first: str, second: str, settled: int) -> None:
-    ledger = MemoryLedger()
+def test_a_hold_ends_once(first: str, second: str, settled: int, ledger: Ledger) -> None:
     ledger.reserve([reserved(Charge(DAY, 5))], 0)
     for method in (first, second, second):
         getattr(ledger, method)("h")
@@ -87,15 +84,15 @@ def test_a_hold_ends_once(first: str, second: str, settled: int) -> None:
 
 
 @pytest.mark.parametrize(("actual", "settled", "over"), [(3, 3, ()), (5, 5, ()), (8, 8, ("spent",)), (None, 5, ())])
-def test_an_actual_replaces_the_reservation(actual: int | None, settled: int, over: tuple[str, ...]) -> None:
-    ledger = MemoryLedger()
+def test_an_actual_replaces_the_reservation(
+    actual: int | None, settled: int, over: tuple[str, ...], ledger: Ledger
+) -> None:
     ledger.reserve([reserved(Charge(DAY, 5, 5))], 0)
     assert ledger.settle("h", None if actual is None else {"spent": actual}) == over
     assert ledger.readings([DAY])[DAY] == Reading(settled, 0)
 
 
-def test_a_late_settlement_corrects_a_lapse_and_charges_once() -> None:
-    ledger = MemoryLedger()
+def test_a_late_settlement_corrects_a_lapse_and_charges_once(ledger: Ledger) -> None:
     ledger.reserve([Hold(id="h", charges=(Charge(DAY, 5),), expires_micros=10)], 0)
     assert ledger.lapse(9) == ()
     assert ledger.lapse(10) == ("h",)
@@ -106,20 +103,18 @@ def test_a_late_settlement_corrects_a_lapse_and_charges_once() -> None:
 
 
 @pytest.mark.parametrize("method", ["settle", "release", "reverse"])
-def test_an_unknown_hold(method: str) -> None:
+def test_an_unknown_hold(method: str, ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no hold `h`"):
-        getattr(MemoryLedger(), method)("h")
+        getattr(ledger, method)("h")
 
 
-def test_an_id_twice_in_one_request() -> None:
-    ledger = MemoryLedger()
+def test_an_id_twice_in_one_request(ledger: Ledger) -> None:
     with pytest.raises(LedgerError):
         ledger.reserve([reserved(Charge(DAY, 1)), reserved(Charge(OTHER_DAY, 1))], 0)
     assert ledger.readings([DAY, OTHER_DAY]) == {DAY: Reading(), OTHER_DAY: Reading()}
 
 
-def test_a_grant_that_is_not_there_takes_nothing() -> None:
-    ledger = MemoryLedger()
+def test_a_grant_that_is_not_there_takes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no grant `g`"):
         ledger.reserve([reserved(Charge(DAY, 1), id="first"), reserved(id="second", grant="g")], 0)
     assert ledger.readings([DAY]) == {DAY: Reading()}
@@ -141,8 +136,7 @@ def race(threads: int, work: Callable[[int], int]) -> int:
 
 
 @pytest.mark.parametrize("settles", [True, False])
-def test_threads_never_pass_a_limit_together(settles: bool) -> None:
-    ledger = MemoryLedger()
+def test_threads_never_pass_a_limit_together(settles: bool, ledger: Ledger) -> None:
 
     def work(number: int) -> int:
         taken = 0
@@ -160,8 +154,7 @@ def test_threads_never_pass_a_limit_together(settles: bool) -> None:
     assert reading.used == 1000 // 7 * 7
 
 
-def test_threads_take_each_unit_once() -> None:
-    ledger = MemoryLedger()
+def test_threads_take_each_unit_once(ledger: Ledger) -> None:
     ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=50, price_nanos=0))
 
     def work(number: int) -> int:
@@ -170,8 +163,7 @@ def test_threads_take_each_unit_once() -> None:
     assert race(8, work) == 50
 
 
-def test_one_hold_settled_by_many_threads_is_charged_once() -> None:
-    ledger = MemoryLedger()
+def test_one_hold_settled_by_many_threads_is_charged_once(ledger: Ledger) -> None:
     ledger.reserve([reserved(Charge(DAY, 5))], 0)
     race(8, lambda number: len(ledger.settle("h", {"spent": 3 + number % 2})))
     reading = ledger.readings([DAY])[DAY]
