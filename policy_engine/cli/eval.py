@@ -49,6 +49,7 @@ class Tally:
 def eval_command(
     point: str,
     paths: tuple[str, ...],
+    prices: str | None,
     engine: str,
     facts: str | None,
     assume_zero: bool,
@@ -81,7 +82,7 @@ def eval_command(
         raise click.UsageError("nothing to decide about: give --facts FILE, or --schema to see what to put in it")
     if facts == STDIN and STDIN in paths:
         raise click.UsageError("standard input cannot be both the policy and the facts")
-    policy = open_policy(paths, engine, screen)
+    policy = open_policy(paths, engine, screen, prices)
     if facts is None or schema:
         _show_schema(screen, policy, point, form)
         return CLEAN

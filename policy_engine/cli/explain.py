@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from policy_engine.cli.app import CLEAN
-from policy_engine.cli.options import ManyWords, color_option, policy_option
+from policy_engine.cli.options import ManyWords, color_option, policy_option, prices_option
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Screen
 
@@ -30,6 +30,7 @@ SENTENCE_ROOM = 58
 @click.command("explain", cls=ManyWords)
 @click.argument("outcome", metavar="[OUTCOME]", required=False)
 @policy_option
+@prices_option
 @click.option("--plan", metavar="PLAN", help="Only for customers on this plan.")
 @click.option("--lane", metavar="LANE", help="Only in this lane.")
 @click.option("--path", "path", is_flag=True, help="Draw where a step goes: routes, retries, fallbacks.")
@@ -51,6 +52,7 @@ SENTENCE_ROOM = 58
 def explain_command(
     outcome: str | None,
     paths: tuple[str, ...],
+    prices: str | None,
     plan: str | None,
     lane: str | None,
     path: bool,
@@ -81,7 +83,7 @@ def explain_command(
     if form not in _FOR_WHAT[what]:
         raise click.UsageError(f"`{form}` is no format here; formats are {', '.join(_FOR_WHAT[what])}")
     screen = Screen(color)
-    policy = open_policy(paths, "reference", screen).checked
+    policy = open_policy(paths, "reference", screen, prices).checked
     _known(outcome, policy.outcomes, "outcome")
     _known(plan, policy.plans, "plan")
     _known(lane, policy.lanes, "lane")

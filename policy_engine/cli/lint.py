@@ -9,7 +9,7 @@ import click
 
 from policy_engine.cli.app import CLEAN, FINDINGS
 from policy_engine.cli.lint_pages import show_page, show_rules
-from policy_engine.cli.options import PolicyPath
+from policy_engine.cli.options import PolicyPath, prices_option
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Part, Screen, show_diagnostic
 from policy_engine.cli.rewriting import replace_file, show_diff, unified
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from policy_engine.analysis.lint.rule import Finding
     from policy_engine.analysis.lint.settings import Settings
     from policy_engine.language.source import Source
+    from policy_engine.prices.table import PriceTable
 
 STDIN = "-"
 FORMATS = ("text", "json", "sarif", "github", "junit")
@@ -49,6 +50,7 @@ def _words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @click.option("--explain", metavar="RULE", help="Print the page of a rule, and lint nothing.")
 @click.option("--list", "listed", is_flag=True, help="List all rules, and lint nothing.")
 @click.option("--config", metavar="FILE", type=PolicyPath(), help="Read settings from this file alone.")
+@prices_option
 @click.option("--isolated", is_flag=True, help="Read no settings.")
 @click.option(
     "--format",
@@ -101,13 +103,14 @@ def _lint(
     make: bool,
     diff: bool,
     config: str | None,
+    prices: str | None,
     isolated: bool,
     form: str,
 ) -> int:
     from policy_engine.analysis.lint.choice import Choice
     from policy_engine.analysis.lint.report import Report
     from policy_engine.analysis.lint.rule import Tier
-    from policy_engine.cli.reading import read_sources
+    from policy_engine.cli.reading import read_prices, read_sources
 
     if make and STDIN in paths and not diff:
         raise Problem(
@@ -117,7 +120,8 @@ def _lint(
     said = settings.choice
     choice = Choice(select=select or said.select, ignore=ignore or said.ignore, tiers=said.tiers)
     sources, unread = read_sources(paths)
-    outcome = _run(sources, unread, choice, fixing=make or diff)
+    table = read_prices(paths, prices)
+    outcome = _run(sources, unread, choice, table, fixing=make or diff)
     rules = outcome.rules
     report = Report(
         sources=tuple(outcome.now),
@@ -166,30 +170,37 @@ class _Outcome:
         self.refused: tuple[Finding, ...] = ()
         self.statements = 0  # rules of the policy
         self.loaded = False
+        self.prices: PriceTable | None = None  # of a lock
         self.rules: tuple[Any, ...] = ()
 
 
-def _run(sources: "Sequence[Source]", unread: Sequence[Any], choice: "Choice", *, fixing: bool) -> _Outcome:
+def _run(
+    sources: "Sequence[Source]", unread: Sequence[Any], choice: "Choice", prices: "PriceTable | None", *, fixing: bool
+) -> _Outcome:
     from policy_engine.analysis.lint.discovery import every_rule
     from policy_engine.analysis.lint.fixes import fix
     from policy_engine.analysis.lint.report import mistakes
     from policy_engine.analysis.lint.runner import lint, subject_of
-    from policy_engine.cli.reading import set_of
+    from policy_engine.cli.reading import set_of, unpriceable
     from policy_engine.language.diagnostics import PolicyError
+    from policy_engine.prices.records import PriceError
 
     if unread:
         return _Outcome(sources, mistakes(set_of(sources, unread).diagnostics))
     try:
         if fixing:
-            done = fix(sources, choice)
+            done = fix(sources, choice, prices)
             outcome = _Outcome(done.sources, done.findings)
             outcome.made, outcome.refused, subject = done.made, done.refused, done.subject
         else:
-            subject = subject_of(sources)
+            subject = subject_of(sources, prices)
             outcome = _Outcome(sources, lint(subject, choice))
     except PolicyError as error:
         return _Outcome(sources, mistakes(error.diagnostics))
+    except PriceError as error:
+        raise unpriceable(error) from None
     outcome.loaded = True
+    outcome.prices = prices
     outcome.statements = len(subject.every_rule)
     outcome.rules = tuple(rule for rule in every_rule() if choice.takes(rule))
     return outcome
@@ -235,6 +246,8 @@ def _summarize(say: Any, report: "Report", outcome: _Outcome, made: str = "fixed
     what = count(len(report.sources), "file")
     if outcome.loaded:
         what += f", {count(outcome.statements, 'rule')}"
+        if outcome.prices is not None:
+            what += f", prices from {outcome.prices.origin}"
     found = [finding.diagnostic.severity for finding in report.reported]
     parts: list[Part] = []
     for severity in Severity:

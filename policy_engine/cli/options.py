@@ -35,15 +35,25 @@ def color_option(command: F) -> F:
     )(command)
 
 
+def prices_option(command: F) -> F:
+    """`--prices`."""
+    return click.option(
+        "--prices",
+        metavar="FILE",
+        type=PolicyPath(),
+        help="The price lock to use; without it, the `prices.lock.json` beside the policy if there is one.",
+    )(command)
+
+
 def policy_options(command: F) -> F:
-    """`--policy` and `--engine`."""
+    """`--policy`, `--prices` and `--engine`."""
     command = click.option(
         "--engine",
         type=EngineName(),
         default="compiled",
         help="How the policy is evaluated; all engines decide alike.",
     )(command)
-    return policy_option(command)
+    return policy_option(prices_option(command))
 
 
 def policy_option(command: F) -> F:

@@ -10,24 +10,38 @@ from policy_engine.language import encoding, parser
 from policy_engine.language.checked import CheckedPolicy
 from policy_engine.language.diagnostics import Diagnostic, Severity, count, in_order
 from policy_engine.language.source import Source
-from policy_engine.policy import Policy, compile_sources, policy_files, price, read_files
-from policy_engine.prices.table import PriceTable
+from policy_engine.policy import Policy, compile_sources, policy_files, read_files
+from policy_engine.prices.records import PriceError
+from policy_engine.prices.table import PriceTable, beside
 
 STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """What was read: `checked` is None where there is a mistake; the diagnostics say which."""
+    """What was read: `checked` is None where there is a mistake; the diagnostics say which. `prices` are of a lock."""
 
     sources: tuple[Source, ...]
     checked: CheckedPolicy | None
     diagnostics: tuple[Diagnostic, ...]
+    prices: PriceTable | None = None
 
 
-def read_set(paths: Sequence[str]) -> PolicySet:
-    """The policy set of all paths. Raises `Problem` for what cannot be opened."""
-    return set_of(*read_sources(paths))
+def read_set(paths: Sequence[str], prices: str | None = None) -> PolicySet:
+    """The policy set of all paths, with the prices of a lock. Raises `Problem` for what cannot be used."""
+    sources, unread = read_sources(paths)
+    return set_of(sources, unread, read_prices(paths, prices))
+
+
+def read_prices(paths: Sequence[str], lock: str | None = None) -> PriceTable | None:
+    """The prices of this lock, or of the one that lies beside the policy; None if none does. Raises `Problem`."""
+    try:
+        found = lock if lock is not None else beside(path for path in paths if path != STDIN)
+        return None if found is None else PriceTable.read(found)
+    except PriceError as error:
+        raise unpriceable(error) from None
+    except OSError as error:
+        raise unreadable(error) from None
 
 
 def read_sources(paths: Sequence[str]) -> tuple[list[Source], list[Diagnostic]]:
@@ -43,17 +57,17 @@ def read_sources(paths: Sequence[str]) -> tuple[list[Source], list[Diagnostic]]:
     return sources, unread
 
 
-def set_of(sources: Sequence[Source], unread: Sequence[Diagnostic]) -> PolicySet:
-    """What these sources say together."""
+def set_of(sources: Sequence[Source], unread: Sequence[Diagnostic], prices: PriceTable | None = None) -> PolicySet:
+    """What these sources say together. Raises `Problem` for prices in another currency than theirs."""
     if unread:  # what a missing file declares would be missed everywhere: only the syntax of the others is looked at
         whole = [source for source in sources if all(item.span.source is not source for item in unread)]
         found = [item for source in whole for item in parser.parse(source)[1]]
-        return PolicySet(tuple(sources), None, in_order([*unread, *found]))
-    checked, diagnostics = compile_sources(sources)
-    if checked is not None:
-        checked, unpriced = price(checked, PriceTable(checked.currency))
-        diagnostics = in_order([*diagnostics, *unpriced])
-    return PolicySet(tuple(sources), checked, diagnostics)
+        return PolicySet(tuple(sources), None, in_order([*unread, *found]), prices)
+    try:
+        checked, diagnostics = compile_sources(sources, prices)
+    except PriceError as error:
+        raise unpriceable(error) from None
+    return PolicySet(tuple(sources), checked, diagnostics, prices)
 
 
 def unreadable(error: OSError) -> Problem:
@@ -61,11 +75,16 @@ def unreadable(error: OSError) -> Problem:
     return Problem(refusal(error), error.filename)
 
 
-def open_policy(paths: Sequence[str], engine: str, screen: Screen) -> Policy:
+def unpriceable(error: PriceError) -> Problem:
+    """Prices that cannot be used, as a problem."""
+    return Problem(error.message, error.place, hint=error.hint)
+
+
+def open_policy(paths: Sequence[str], engine: str, screen: Screen, prices: str | None = None) -> Policy:
     """A policy to ask. Raises `Problem` for one with a mistake, after showing every mistake."""
-    found = read_set(paths)
+    found = read_set(paths, prices)
     if found.checked is None:
         show_diagnostics(screen.note, tuple(d for d in found.diagnostics if d.severity is Severity.ERROR))
         errors = sum(item.severity is Severity.ERROR for item in found.diagnostics)
         raise Problem(f"the policy has {count(errors, 'error')}, so nothing was asked")
-    return Policy(found.checked, PriceTable(found.checked.currency), found.diagnostics, engine=engine)
+    return Policy(found.checked, found.prices or PriceTable(found.checked.currency), found.diagnostics, engine=engine)

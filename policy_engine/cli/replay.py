@@ -49,6 +49,7 @@ LARGE_FILE = 4_000_000
 def replay_command(
     trace: str,
     paths: tuple[str, ...],
+    prices: str | None,
     engine: str,
     renamed: tuple[tuple[str, str], ...],
     constants: tuple[tuple[str, str], ...],
@@ -78,7 +79,7 @@ def replay_command(
     from policy_engine.insight.replay import replay
 
     screen = Screen(color)
-    policy = open_policy(paths, engine, screen)
+    policy = open_policy(paths, engine, screen, prices)
     recorded = _read(trace, policy, _by_header(renamed), dict(constants), screen)
     attempts = sum(len(execution.attempts) for execution in recorded.executions.values())
     with screen.progress("replaying", attempts) as progress:

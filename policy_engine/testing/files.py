@@ -13,6 +13,8 @@ from policy_engine.language.encoding import decode
 from policy_engine.language.source import Source, Span
 from policy_engine.language.units import UnitError
 from policy_engine.policy import SUFFIX, Policy, load
+from policy_engine.prices.records import PriceError
+from policy_engine.prices.table import PriceTable, beside
 from policy_engine.testing import checking, expectation, mistakes
 from policy_engine.testing.aspects import ASPECTS
 from policy_engine.testing.cases import Case
@@ -29,7 +31,7 @@ SUFFIXES = (TEST_SUFFIX, ".policytest.yml")
 
 ARROW = "=>"
 
-Loaded = dict[tuple[Path, ...], Policy | PolicyError | OSError]
+Loaded = dict[tuple[Path, ...], Policy | PolicyError | PriceError | OSError]
 """Policies by their paths, loaded once for all the files that test them; or why they could not be."""
 
 
@@ -141,8 +143,9 @@ def _policy(
     key = file.policy_paths
     if key not in policies:
         try:
-            policies[key] = load(key)
-        except (PolicyError, OSError) as error:
+            lock = beside(key)
+            policies[key] = load(key, prices=None if lock is None else PriceTable.read(lock))
+        except (PolicyError, PriceError, OSError) as error:
             policies[key] = error
     policy = policies[key]
     if isinstance(policy, Policy):
@@ -152,6 +155,8 @@ def _policy(
     if isinstance(policy, PolicyError):
         errors = [item for item in policy.diagnostics if item.severity is Severity.ERROR]
         found += [*errors, mistakes.bad_policy(place, len(errors))]
+    elif isinstance(policy, PriceError):
+        found.append(mistakes.bad_prices(place, policy))
     else:
         found.append(mistakes.no_policy(place, ", ".join(path.as_posix() for path in key)))
     return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from policy_engine.language.diagnostics import Diagnostic, Note, did_you_mean, one_of
 from policy_engine.language.source import Source, Span
+from policy_engine.prices.records import PriceError
 
 # ---------------------------------------------------------------- the text
 
@@ -212,6 +213,11 @@ def no_policy(span: Span, path: str) -> Diagnostic:
         span=span,
         hint="name one with `policy:`, relative to this file",
     )
+
+
+def bad_prices(span: Span, error: PriceError) -> Diagnostic:
+    said = f"{error.place}: {error.message}" if error.place is not None else error.message
+    return Diagnostic(code="T028", message=said, span=span, hint=error.hint or "run `policy check`")
 
 
 def bad_policy(span: Span, errors: int) -> Diagnostic:

@@ -56,7 +56,7 @@ def test_standard_input_is_called_so(run: Run) -> None:
 @pytest.mark.parametrize("paths", [["bad.policy"], ["support.policy"], ["-"], ["unpriced.policy", "bad.policy"]])
 def test_json(run: Run, paths: list[str]) -> None:
     data = json.loads(run("check", *paths, "--format", "json", stdin=BAD).stdout)
-    assert list(data) == ["files", "rules", "digest", "diagnostics"]
+    assert list(data) == ["files", "rules", "digest", "prices", "diagnostics"]
     assert data["files"] == ["<stdin>" if path == "-" else path for path in paths]
     clean = paths == ["support.policy"]
     assert (data["rules"] == 20, len(data["digest"] or "") == 64) == (clean, clean)

@@ -20,7 +20,8 @@ def subject_of(sources: Iterable[Source], prices: PriceTable | None = None) -> S
         raise PolicyError(in_order([*found, *said]))
     # What is asked here is asked once: an engine that is quick to make beats one that is quick to answer.
     policy = Policy(checked, prices or PriceTable(checked.currency), in_order([*found, *said]), engine="reference")
-    return Subject(policy, files)
+    lock = prices if prices is not None and prices.origin is not None else None
+    return Subject(policy, files, prices_lock=lock)
 
 
 def lint(subject: Subject, choice: Choice = EVERYTHING, rules: Sequence[LintRule] | None = None) -> tuple[Finding, ...]:

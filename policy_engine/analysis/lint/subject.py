@@ -15,6 +15,7 @@ from policy_engine.language import syntax as s
 from policy_engine.language.checked import FILE_LEVEL, BlockId, FallbackRule, Member, Read, Rule, Rules, atoms, reads
 from policy_engine.language.source import Source, Span
 from policy_engine.policy import Policy
+from policy_engine.prices.table import PriceTable
 
 if TYPE_CHECKING:
     from policy_engine.analysis.lint.suppression import Suppressions
@@ -24,9 +25,9 @@ KINDS = ("route", "lane", "plan", "pack", "workflow", "outcome")
 
 
 class Subject:
-    """`policy` and `checked` are what the set means, `files` its trees; `prices_lock` is None until there are locks."""
+    """`policy` and `checked` are what the set means, `files` its trees; `prices_lock` has the prices of its lock."""
 
-    def __init__(self, policy: Policy, files: Sequence[s.File], *, prices_lock: None = None) -> None:
+    def __init__(self, policy: Policy, files: Sequence[s.File], *, prices_lock: PriceTable | None = None) -> None:
         self.policy = policy
         self.checked = policy.checked
         self.files = tuple(sorted(files, key=lambda file: file.source.name))
