@@ -78,7 +78,13 @@ ROOM_OF = {module: stage for stage, modules in STAGES.items() for module in modu
 
 HEAVY = {
     "lark": ("language.parser",),
-    "pydantic": ("evaluation.context", "evaluation.entries", "prices.lock", "analysis.lint.settings_table", "testing.forms"),
+    "pydantic": (
+        "evaluation.context",
+        "evaluation.entries",
+        "prices.lock",
+        "analysis.lint.settings_table",
+        "testing.forms",
+    ),
     "genai_prices": ("prices.catalogue",),
     "yaml": ("testing.nodes",),
     "hypothesis": ("testing.strategies",),
