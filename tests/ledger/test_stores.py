@@ -1,8 +1,5 @@
-"""Each store: the conformance machine, tables of single requests, and threads that race for the last of something."""
+"""Each store: the conformance machine, tables of single requests."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
 from hypothesis import settings
@@ -118,53 +115,3 @@ def test_a_grant_that_is_not_there_takes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no grant `g`"):
         ledger.reserve([reserved(Charge(DAY, 1), id="first"), reserved(id="second", grant="g")], 0)
     assert ledger.readings([DAY]) == {DAY: Reading()}
-
-
-# ---------------------------------------------------------------- races
-
-
-def race(threads: int, work: Callable[[int], int]) -> int:
-    """Run the same work on so many threads at once; the sum of what they answer."""
-    start = Barrier(threads)
-
-    def run(number: int) -> int:
-        start.wait()
-        return work(number)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(run, range(threads)))
-
-
-@pytest.mark.parametrize("settles", [True, False])
-def test_threads_never_pass_a_limit_together(settles: bool, ledger: Ledger) -> None:
-
-    def work(number: int) -> int:
-        taken = 0
-        for turn in range(100):
-            name = f"{number}/{turn}"
-            if not ledger.reserve([reserved(Charge(DAY, 7, 1000), id=name)], 0):
-                taken += 1
-                if settles:
-                    ledger.settle(name)
-        return taken
-
-    assert race(8, work) == 1000 // 7
-    reading = ledger.readings([DAY])[DAY]
-    assert reading is not None
-    assert reading.used == 1000 // 7 * 7
-
-
-def test_threads_take_each_unit_once(ledger: Ledger) -> None:
-    ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=50, price_nanos=0))
-
-    def work(number: int) -> int:
-        return sum(not ledger.reserve([reserved(id=f"{number}/{turn}", grant="g")], 0) for turn in range(20))
-
-    assert race(8, work) == 50
-
-
-def test_one_hold_settled_by_many_threads_is_charged_once(ledger: Ledger) -> None:
-    ledger.reserve([reserved(Charge(DAY, 5))], 0)
-    race(8, lambda number: len(ledger.settle("h", {"spent": 3 + number % 2})))
-    reading = ledger.readings([DAY])[DAY]
-    assert reading in (Reading(3, 0), Reading(4, 0))

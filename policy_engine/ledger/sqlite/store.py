@@ -38,6 +38,7 @@ class Store:
         self._gate = Condition(Lock())
         self._idle: list[sqlite3.Connection] = []
         self._busy = 0
+        self._forking = False
         self._closed = False
         self._writing = Lock()
         if sqlite3.sqlite_version_info < schema.LEAST_SQLITE:
@@ -121,6 +122,8 @@ class Store:
 
     def _take(self) -> sqlite3.Connection:
         with self._gate:
+            while self._forking:
+                self._gate.wait()
             if self._closed:
                 raise LedgerError(f"the ledger `{self.path}` is closed")
             self._busy += 1
@@ -165,6 +168,7 @@ class Store:
     def before_fork(self) -> None:
         """Wait for what is going on, close everything, and let nobody begin until the fork is done."""
         self._gate.acquire()
+        self._forking = True  # whoever comes now stands back, or busy threads would never let us in
         end = time.monotonic() + self._wait_seconds
         while self._busy and self._gate.wait(max(0.0, end - time.monotonic())):
             pass
@@ -174,6 +178,8 @@ class Store:
         if in_child:
             self._busy = 0  # the threads that were at work are not here
             self._writing = Lock()
+        self._forking = False
+        self._gate.notify_all()
         self._gate.release()
 
 

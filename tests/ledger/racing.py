@@ -1,0 +1,90 @@
+"""Processes that race for the same money in one file: run as a program, so that it may fork before there are threads.
+
+    python -m tests.ledger.racing race PATH PROCESSES THREADS
+    python -m tests.ledger.racing fork PATH
+
+`race` prints how many of the runs went; `fork` forks while a thread is writing, and has every child write, too.
+"""
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
+
+from policy_engine.ledger.protocol import Charge, Hold, Ledger
+from policy_engine.ledger.sqlite import SqliteLedger
+from tests.ledger.conformance import COUNTERS
+
+RUNS, COST, CEILING = 20, 35, 100
+DAY = COUNTERS[0]
+TOGETHER = 0.3
+"""Seconds until everybody starts."""
+
+
+def run(ledger: Ledger, name: str) -> bool:
+    """One attempt: reserved, then settled."""
+    if ledger.reserve([Hold(name, (Charge(DAY, COST, CEILING),))], 0):
+        return False
+    ledger.settle(name, {"spent": COST})
+    return True
+
+
+def race(path: str, processes: int, threads: int) -> int:
+    """Everybody tries all the runs at one moment; how many went."""
+    SqliteLedger(path).close()
+    begin = time.time() + TOGETHER
+    children = []
+    for number in range(processes):
+        child = os.fork()
+        if child == 0:
+            os._exit(_take_part(path, number, threads, begin))
+        children.append(child)
+    return sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+
+def _take_part(path: str, number: int, threads: int, begin: float) -> int:
+    ledger = SqliteLedger(path, wait_seconds=60)
+    time.sleep(max(0.0, begin - time.time()))
+    with ThreadPoolExecutor(threads) as pool:
+        went = sum(pool.map(lambda turn: run(ledger, f"{number}/{turn}"), range(RUNS)))
+    ledger.close()
+    return went
+
+
+def fork_while_writing(path: str, forks: int = 20) -> None:
+    """One ledger object, used by a thread of the parent and by every child."""
+    ledger = SqliteLedger(path, wait_seconds=60)
+    done = Event()
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        while not done.is_set():
+            ledger.reserve([Hold(f"parent {written}", (Charge(DAY, 1),))], 0)
+            ledger.settle(f"parent {written}")
+            written += 1
+
+    thread = Thread(target=write)
+    thread.start()
+    for number in range(forks):
+        child = os.fork()
+        if child == 0:
+            ledger.reserve([Hold(f"child {number}", (Charge(DAY, 1),))], 0)
+            ledger.settle(f"child {number}")
+            ledger.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    done.set()
+    thread.join()
+    reading = ledger.readings([DAY])[DAY]
+    assert reading is not None
+    assert (reading.settled, reading.reserved) == (written + forks, 0)
+    assert written > forks, "the thread had no chance to write in between"
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "race":
+        print(race(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    else:
+        fork_while_writing(sys.argv[2])
