@@ -25,7 +25,7 @@ from policy_engine.language.checked import (
     Test,
 )
 from policy_engine.language.pricing import included_price_nanos, pack_price_nanos
-from policy_engine.language.units import PICOS_PER_NANO, share_nanos
+from policy_engine.language.units import share_nanos
 
 IN_EXECUTION = ("attempt", "step", "outcome")
 """The scopes that lie within one execution, narrowest first."""
@@ -152,7 +152,8 @@ class Worst:
         - every money ceiling per attempt, step or outcome (the route's own among them); shares of the price
           count where `price_nanos` says what the execution brings in;
         - the flat cost; nothing at all if a ceiling is below it, or the route has no price: no attempt is made;
-        - tightest token ceiling per attempt, step or outcome x the dearer of the two rates, rounded up.
+        - what so many tokens as the tightest token ceiling per attempt, step or outcome cost, whichever of them
+          are input: all at the dearer of the two rates, unless a rate depends on the length of a request.
         """
         declared = self._policy.routes[route]
         ceilings = self.held(case, route).ceilings(conditional=conditional)
@@ -342,5 +343,8 @@ def _least(*bounds: int | None) -> int | None:
 
 def _tokens_nanos(route: Route, tokens: int) -> int:
     assert route.rates is not None  # noqa: S101 - asked for priced models alone
-    dearer = max(route.rates.input_picos, route.rates.output_picos)
-    return -(-dearer * tokens // PICOS_PER_NANO)
+    steps = route.rates.steps
+    ends = [step.above_tokens for step in steps[1:]]
+    # Between the ends of a step the cost grows, or falls, with every token that is input instead of output.
+    edges = (0, *(edge for end in ends for edge in (end, end + 1)), tokens)
+    return max(route.rates.worst_nanos(edge, tokens - edge) for edge in edges if edge <= tokens)

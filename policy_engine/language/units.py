@@ -78,14 +78,14 @@ class Rates:
 
     def worst_nanos(self, input_tokens: int, output_tokens: int) -> int:
         """The most that up to so many tokens may cost, rounded up to a whole nano unit."""
-        step = self.steps[0] if len(self.steps) == 1 else self._step(input_tokens)
+        step = self.steps[0] if len(self.steps) == 1 else self.step(input_tokens)
         return -(-(step.input_picos * input_tokens + step.output_picos * output_tokens) // PICOS_PER_NANO)
 
     def output_tokens_within(self, nanos: int, input_tokens: int) -> int | None:
         """The most output tokens that `nanos` pay for after the input, at worst; negative if not even that; None if
         free.
         """
-        step = self._step(input_tokens)
+        step = self.step(input_tokens)
         if step.output_picos == 0:
             return None
         return (nanos * PICOS_PER_NANO - step.input_picos * input_tokens) // step.output_picos
@@ -123,7 +123,8 @@ class Rates:
             picos += _or(rates.cached_hour_write_picos, write) * cached_hour_write_tokens
         return -(-picos // PICOS_PER_NANO)
 
-    def _step(self, input_tokens: int) -> Step:
+    def step(self, input_tokens: int) -> Step:
+        """The worst case of a request with so many input tokens."""
         found = self.steps[0]
         for step in self.steps[1:]:
             if input_tokens <= step.above_tokens:

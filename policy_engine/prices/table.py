@@ -14,6 +14,7 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
+from policy_engine.language.source import Source
 from policy_engine.language.units import NANOS, PICOS_PER_NANO, Rates, UnitError, decimal, scaled
 from policy_engine.prices.records import PriceError, canonical, rates_of, record
 
@@ -23,11 +24,11 @@ LOCK_NAME = "prices.lock.json"
 
 @dataclass(frozen=True)
 class PriceTable:
-    """Rates by the text after `model`, in pico units of one currency per token. `origin` is the lock they are from."""
+    """Rates by the text after `model`, in pico units of one currency per token. `lock` is the file they are from."""
 
     currency: str = "USD"
     rates: Mapping[str, Rates] = field(default_factory=dict)
-    origin: str | None = field(default=None, compare=False)
+    lock: Source | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", MappingProxyType(dict(self.rates)))
@@ -44,7 +45,8 @@ class PriceTable:
         from policy_engine.prices.lock import read_lock  # pydantic is imported where there is a lock
 
         lock = read_lock(content, name)
-        return cls(lock.currency, {model: entry.rates for model, entry in lock.models.items()}, name)
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        return cls(lock.currency, {model: entry.rates for model, entry in lock.models.items()}, Source(name, text))
 
     @classmethod
     def of_text(cls, text: str) -> "PriceTable":
@@ -65,6 +67,11 @@ class PriceTable:
         return cls(
             currency, {m: Rates(_picos_per_token(into), _picos_per_token(out)) for m, (into, out) in amounts.items()}
         )
+
+    @property
+    def origin(self) -> str | None:
+        """The name of the lock that the prices are from, None if they are from none."""
+        return None if self.lock is None else self.lock.name
 
     def get(self, model: str) -> Rates | None:
         """The rates of a model, None if the table does not price it."""

@@ -3,7 +3,9 @@
 import pytest
 
 from policy_engine.analysis.worst import Case, Income, Worst
+from policy_engine.language.units import Rates, Tier
 from policy_engine.policy import load
+from policy_engine.prices.table import PriceTable
 
 BIG, SMALL = "route big", "route small"
 TEXT = """
@@ -70,6 +72,25 @@ def cents(nanos: int | None) -> int | None:
 def test_an_attempt(rules: dict[str, str], small: int | None, big: int | None) -> None:
     bounds = worst(**rules)
     assert [cents(bounds.attempt_nanos(DRAFT, route)) for route in ("small", "big")] == [small, big]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "nanos"),
+    [
+        (100, 200),  # all output, at 2: no request is long
+        (101, 303),  # all input, at 3: then it is
+        (150, 548),  # 101 of input make it a long one, the others cost 5
+        (1000, 4798),
+    ],
+)
+def test_tokens_cost_what_the_worst_mix_of_them_does(tokens: int, nanos: int) -> None:
+    rates = Rates(1000, 2000, tiers=(Tier(100, Rates(3000, 5000)),))
+    text = TEXT.replace("rates $1 in, $2 out per 1k tokens {small}", "").format(
+        **dict.fromkeys(BLOCKS, "") | {"outcome": f"ceiling {tokens} tokens per attempt"}
+    )
+    found = Worst(load(text, prices=PriceTable(rates={"s": rates})).checked)
+    assert found.attempt_nanos(DRAFT, "small") == nanos
+    assert nanos == max(rates.worst_nanos(sent, tokens - sent) for sent in range(tokens + 1))
 
 
 def test_an_attempt_at_a_flat_cost_is_made_at_that_cost_or_not_at_all() -> None:

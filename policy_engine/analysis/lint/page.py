@@ -17,7 +17,8 @@
         …                  (the same set, mended; no rule reports anything)
     """
 
-`What` and `Why` are paragraphs of Markdown. A line `# file: NAME` in a set begins its next file.
+`What` and `Why` are paragraphs of Markdown. A line `# file: NAME` in a set begins its next file, which may be its
+price lock.
 '''
 
 import re
@@ -74,7 +75,7 @@ def files_of(text: str) -> Mapping[str, str]:
 
 
 def sources_of(text: str) -> list[Source]:
-    """The same files, to be read as a policy."""
+    """The same files, to be read as a policy with its price lock."""
     return [Source(name, body) for name, body in files_of(text).items()]
 
 

@@ -101,7 +101,7 @@ def _tightest(subject: "Subject", case: Case, quantity: str, scope: str, route: 
 
 
 def _dearest_picos(route: Route) -> int:
-    return 0 if route.rates is None else max(route.rates.input_picos, route.rates.output_picos)
+    return 0 if route.rates is None else route.rates.dearest_picos
 
 
 def _least(bounds: Iterable[int | None]) -> int | None:

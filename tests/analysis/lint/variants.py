@@ -358,6 +358,9 @@ def together(flaw: Sources, code: str, *, first: bool) -> Sources:
     return [Source(source.name, format_file(tree(source))) for source in moved]
 
 
+LOCKED = {"L088"}
+"""Rules about a price lock: a set has one or none, so no flaw of theirs is planted in another."""
+
 STAYS_PUT = {"L076"}
 """Rules whose flaw is where a rule stands, so that planting must not move it."""
 

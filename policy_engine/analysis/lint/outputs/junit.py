@@ -15,7 +15,8 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def to_junit(report: Report) -> str:
     """The XML text, with its declaration."""
     suites = ET.Element("testsuites", {"name": "policy lint"})
-    for source in report.sources:
+    beside = (finding.diagnostic.span.source for finding in report.findings)  # a price lock is no source of a policy
+    for source in dict.fromkeys((*report.sources, *beside)):
         found = [finding for finding in report.findings if finding.diagnostic.span.source is source]
         failed = sum(report.is_fault(finding) for finding in found)
         skipped = sum(finding.allowed_because is not None for finding in found)

@@ -152,7 +152,10 @@ def _attainable(subject: Subject, case: Case, price: int) -> tuple[int, int]:
         return route.cost_nanos * (fits if attempts is None else min(fits, attempts)), 0
     if route.rates is None:
         return 0, 0
-    dearest = max(route.rates.input_picos, route.rates.output_picos)
+    short = route.rates.steps[0]  # what long requests cost more is not needed to come to any amount
+    dearest = max(short.input_picos, short.output_picos)
+    if dearest == 0:
+        return 0, 0
     token = -(-dearest // PICOS_PER_NANO)
     tokens = _least(ceilings, "tokens", price, ("attempt", "step", "outcome", None))
     all_tokens = _least(ceilings, "tokens", price, ("outcome", None))

@@ -100,7 +100,7 @@ def _always_costs(subject: Subject, cases: tuple[Case, ...]) -> bool:
 
 def _is_free(route: Route) -> bool:
     if route.rates is not None:
-        return min(route.rates.input_picos, route.rates.output_picos) == 0
+        return not all(step.input_picos and step.output_picos for step in route.rates.steps)
     return not route.cost_nanos
 
 

@@ -1,7 +1,7 @@
 """Nothing prices a route.
 
-What: a model without `rates` and `cost` that the price table does not have either, or a tool without a `cost`. (A
-handoff without a cost is another finding.)
+What: a model without `rates` and `cost` where there is no price table to have it, or a tool without a `cost`. (A
+handoff without a cost is another finding, and so is a model that the price lock lacks.)
 
 Why: a ceiling is never an estimate, so an attempt whose cost is not known is refused, unless its caller states an
 estimate. The route is there and never used.
@@ -68,6 +68,8 @@ from policy_engine.analysis.lint.subject import Subject
 
 def check(subject: Subject) -> Iterator[Found]:
     for route in subject.checked.routes.values():
+        if route.kind == "model" and subject.prices_lock is not None:
+            continue
         if route.kind != "handoff" and route.rates is None and route.cost_nanos is None:
             yield Found(
                 span=subject.name_span("route", route.name),
