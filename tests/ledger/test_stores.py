@@ -1,6 +1,5 @@
 """Each store: the conformance machine, tables of single requests."""
 
-
 import pytest
 from hypothesis import settings
 
