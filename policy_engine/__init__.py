@@ -22,38 +22,54 @@ if TYPE_CHECKING:
     from policy_engine.language.diagnostics import Diagnostic, PolicyError
     from policy_engine.policy import LivePolicy, Policy, load
     from policy_engine.prices.table import PriceTable
+    from policy_engine.runtime.engine import Engine
+    from policy_engine.runtime.errors import Cut, Denied, HandedOff, InProgress, NoExecution, Stopped
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AdmitDecision": "policy_engine.evaluation.decision",
     "AttemptDecision": "policy_engine.evaluation.decision",
+    "Cut": "policy_engine.runtime.errors",
     "Decision": "policy_engine.evaluation.decision",
+    "Denied": "policy_engine.runtime.errors",
     "Diagnostic": "policy_engine.language.diagnostics",
+    "Engine": "policy_engine.runtime.engine",
     "FactError": "policy_engine.evaluation.facts",
     "FailureDecision": "policy_engine.evaluation.decision",
+    "HandedOff": "policy_engine.runtime.errors",
+    "InProgress": "policy_engine.runtime.errors",
     "LivePolicy": "policy_engine.policy",
+    "NoExecution": "policy_engine.runtime.errors",
     "Policy": "policy_engine.policy",
     "PolicyError": "policy_engine.language.diagnostics",
     "PriceTable": "policy_engine.prices.table",
     "ProgressDecision": "policy_engine.evaluation.decision",
     "SettleDecision": "policy_engine.evaluation.decision",
+    "Stopped": "policy_engine.runtime.errors",
     "load": "policy_engine.policy",
 }
 
 __all__ = [
     "AdmitDecision",
     "AttemptDecision",
+    "Cut",
     "Decision",
+    "Denied",
     "Diagnostic",
+    "Engine",
     "FactError",
     "FailureDecision",
+    "HandedOff",
+    "InProgress",
     "LivePolicy",
+    "NoExecution",
     "Policy",
     "PolicyError",
     "PriceTable",
     "ProgressDecision",
     "SettleDecision",
+    "Stopped",
     "load",
 ]
 

@@ -304,11 +304,18 @@ class LivePolicy:
         """The newest version that loaded. Hold on to it for as long as one execution runs."""
         return self._policy
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and directories it is read from; none for a policy given as text."""
+        given = [self._source] if isinstance(self._source, str | PathLike) else self._source
+        return tuple(Path(path) for path in given if not _is_text(path))
+
     def reload(self) -> bool:
-        """Read the files again; whether the policy changed. On `PolicyError` or `OSError` the old one stays."""
+        """Read the files again; whether policy or prices changed. On an error (`load`'s) the old ones stay."""
         with self._lock:
             fresh = load(self._source, prices=self._prices, engine=self._engine)
-            changed = fresh.digest != self._policy.digest
+            now = self._policy
+            changed = (fresh.digest, fresh.prices.digest) != (now.digest, now.prices.digest)
             if changed:
                 self._policy = fresh
             return changed
@@ -318,10 +325,14 @@ class LivePolicy:
 
 
 def _sources(source: PolicyPath | Iterable[PolicyPath]) -> tuple[list[Source], list[Diagnostic]]:
-    if isinstance(source, str) and any(mark in source for mark in "\n{"):
+    if isinstance(source, str) and _is_text(source):
         return [Source("<text>", source)], []
     given = [source] if isinstance(source, str | PathLike) else list(source)
     return read_files(policy_files(given))
+
+
+def _is_text(source: PolicyPath) -> bool:
+    return isinstance(source, str) and any(mark in source for mark in "\n{")
 
 
 def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:

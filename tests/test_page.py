@@ -304,7 +304,7 @@ def test_the_page_runs_from_admission_to_reversal() -> None:
     step = run.step("draft")
     first = step.attempt(input_tokens=1200, max_output_tokens=800)
     assert first is not None
-    assert (first.model, first.max_output_tokens) == ("openai:gpt-4o-mini", 800)
+    assert (first.reference, first.max_output_tokens) == ("openai:gpt-4o-mini", 800)
     assert first.fail("timeout", input_tokens=1200, output_tokens=0).effect == "retry"
     second = step.attempt(input_tokens=1200, max_output_tokens=800)
     assert second is not None

@@ -19,7 +19,8 @@ from policy_engine.policy import Policy
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied
-from policy_engine.runtime.execution import Execution, Step
+from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.step import Step
 
 
 def replay(policy: Policy, trace: Trace, *, progress: Callable[[int], None] | None = None) -> ReplayResult:

@@ -1,5 +1,6 @@
 """Time, as the runtime sees it: microseconds since the epoch, and waiting."""
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -11,6 +12,10 @@ class Clock(Protocol):
 
     def sleep(self, micros: int) -> None: ...
 
+    async def wait(self, micros: int) -> None:
+        """Sleep, while other tasks go on."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -20,6 +25,9 @@ class SystemClock:
 
     def sleep(self, micros: int) -> None:
         time.sleep(micros / 10**6)
+
+    async def wait(self, micros: int) -> None:
+        await asyncio.sleep(micros / 10**6)
 
 
 class PinnedClock:
@@ -33,6 +41,10 @@ class PinnedClock:
 
     def sleep(self, micros: int) -> None:
         self._now_micros += micros
+
+    async def wait(self, micros: int) -> None:
+        await asyncio.sleep(0)
+        self.sleep(micros)
 
     def set(self, now_micros: int) -> None:
         """Put the clock to a moment, earlier or later."""

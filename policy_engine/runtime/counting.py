@@ -4,7 +4,7 @@ A meter is a kind of counter; customer, window and execution make it one. A bloc
 is fed only by what happens inside the block, but read by whoever asks for it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from policy_engine.evaluation.evaluator import Bound
@@ -62,11 +62,42 @@ def charges(
     place: Place,
     now_micros: int,
     zone: str,
+    *,
+    rule: Callable[[Meter, int], str] | None = None,
 ) -> Iterator[Charge]:
-    """What to hold: for every meter that counts this place, the amount of its quantity under its tightest bound."""
+    """What to hold: for every meter that counts this place, the amount of its quantity under its tightest bound.
+
+    `rule` finds the place of the rule that sets a limit.
+    """
     limits: dict[Meter, int] = {}
     for bound in bounds:
         limits[bound.meter] = min(bound.limit, limits.get(bound.meter, bound.limit))
     for meter in meters:
         if meter.quantity in amounts and place.inside(meter):
-            yield Charge(place.counter(meter, now_micros, zone), amounts[meter.quantity], limits.get(meter))
+            limit = limits.get(meter)
+            said = rule(meter, limit) if rule is not None and limit is not None else ""
+            yield Charge(place.counter(meter, now_micros, zone), amounts[meter.quantity], limit, said)
+
+
+def own_readings(
+    meters: Iterable[Meter], held: Iterable[tuple[Charge, int | None]], place: Place, now_micros: int, zone: str
+) -> Mapping[Meter, Reading | None]:
+    """What is known without a store: what this execution itself has incurred and reserved.
+
+    `held` are its charges, each with what it came to, None while it is reserved. Counters of windows are unknown.
+    """
+    sums: dict[Counter, Reading] = {}
+    for charge, incurred in held:
+        so_far = sums.get(charge.counter, _ZERO)
+        sums[charge.counter] = (
+            Reading(so_far.settled, so_far.reserved + charge.amount)
+            if incurred is None
+            else Reading(so_far.settled + incurred, so_far.reserved)
+        )
+    return {
+        meter: sums.get(place.counter(meter, now_micros, zone), _ZERO) if meter.scope.execution else None
+        for meter in meters
+    }
+
+
+_ZERO = Reading()

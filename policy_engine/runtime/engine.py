@@ -1,37 +1,114 @@
 """The engine: executions through their decision points, over a ledger and a clock."""
 
-from collections.abc import Mapping
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Any
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from policy_engine.evaluation.decision import AdmitDecision, Head
-from policy_engine.evaluation.facts import AdmitFacts, FactError, Given, Grant
-from policy_engine.evaluation.meters import every_meter, meters_of
-from policy_engine.language.checked import Meter
+from policy_engine.evaluation.decision import SettleDecision
+from policy_engine.evaluation.facts import FactError, Given, Grant
+from policy_engine.language.checked import CheckedPolicy, Meter
 from policy_engine.language.diagnostics import did_you_mean, one_of
-from policy_engine.language.pricing import overage_meter
-from policy_engine.ledger.grants import allowance, bought
+from policy_engine.language.pricing import pack_price_nanos
 from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.ledger.protocol import Hold, Ledger
-from policy_engine.policy import Policy
+from policy_engine.ledger.protocol import Charge, Hold, Ledger, LedgerError, LedgerUnavailable
+from policy_engine.policy import LivePolicy, Policy, PolicyPath, load
+from policy_engine.prices.table import PriceTable
+from policy_engine.runtime.admission import Request, admit, find
 from policy_engine.runtime.clock import Clock, SystemClock
-from policy_engine.runtime.counting import Place, charges, readings
-from policy_engine.runtime.errors import Denied
-from policy_engine.runtime.execution import RACES, Execution
+from policy_engine.runtime.edition import Edition, Editions
+from policy_engine.runtime.escrow import Escrow
+from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.leases import Leases
+from policy_engine.runtime.mapping import ErrorMap, Errors
+from policy_engine.runtime.observing import Observer, Observers
+
+if TYPE_CHECKING:
+    from policy_engine.runtime.watching import Watching
+
+MODES = ("enforce", "shadow")
+LEASE_SECONDS = 60.0
+
+Answer = TypeVar("Answer")
 
 
 class Engine:
-    """Runs executions under one policy. May be used from several threads; each execution from one at a time."""
+    """Runs executions under a policy. May be used from several threads and tasks.
 
-    def __init__(self, policy: Policy, *, ledger: Ledger | None = None, clock: Clock | None = None) -> None:
-        self.policy = policy
-        self.checked = policy.checked
-        self.zone = policy.checked.timezone
+    `policy` is a `Policy`, a `LivePolicy` (each execution keeps the version it began under), or what `load` takes;
+    `prices` is for the last case. `ledger` is where spending is counted: in memory, if none is given.
+
+    `mode="shadow"` decides and records, but refuses nothing and cuts nothing: what would have been refused stands in
+    `decisions` of the execution. `errors` maps exceptions to error classes, before the built-in mapping.
+    `lease_seconds` is how long a vanished owner is waited for; None: for ever. Left out, it is 60 on the machine's
+    clock, and None on any other. `observers` are told of everything.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | LivePolicy | PolicyPath | Sequence[PolicyPath],
+        *,
+        ledger: Ledger | None = None,
+        prices: PriceTable | None = None,
+        clock: Clock | None = None,
+        mode: Literal["enforce", "shadow"] = "enforce",
+        errors: Errors | None = None,
+        lease_seconds: float | EllipsisType | None = ...,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"there is no mode `{mode}`; modes are {one_of(MODES)}")
+        if isinstance(policy, Policy | LivePolicy):
+            if prices is not None:
+                raise ValueError("a policy that is loaded has its prices; give `prices` where it is loaded")
+            self._source: Policy | LivePolicy = policy
+        else:
+            self._source = load(policy, prices=prices)
+        self.mode = mode
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.clock: Clock = clock if clock is not None else SystemClock()
-        self.meters = every_meter(policy.checked)
-        self._admission_meters: dict[tuple[str, str | None], tuple[Meter, ...]] = {}
+        self.observers = Observers(observers)
+        self.escrow = Escrow()
+        self.editions = Editions(self.ledger)
+        self._given_errors = errors
+        self._errors: dict[tuple[str, ...], ErrorMap] = {}
+        self.errors_of(self.edition)  # so that a wrong mapping is told at once
+        self._token = secrets.token_hex(4)
         self._numbers = count(1)
+        if lease_seconds is ...:
+            lease_seconds = LEASE_SECONDS if isinstance(self.clock, SystemClock) else None
+        self.leases = Leases(self, None if lease_seconds is None else int(lease_seconds * 10**6))
+
+    @property
+    def policy(self) -> Policy:
+        """The newest version of the policy."""
+        return self._source.policy if isinstance(self._source, LivePolicy) else self._source
+
+    @property
+    def edition(self) -> Edition:
+        """What new executions begin under."""
+        return self.editions.of(self.policy)
+
+    @property
+    def checked(self) -> CheckedPolicy:
+        return self.policy.checked
+
+    @property
+    def zone(self) -> str:
+        return self.checked.timezone
+
+    @property
+    def meters(self) -> tuple[Meter, ...]:
+        return self.edition.meters
+
+    @property
+    def owner(self) -> str:
+        """How this engine, in this process, signs what it holds."""
+        return f"{os.getpid():x}.{self._token}"
+
+    # ------------------------------------------------------------ executions
 
     def execution(
         self,
@@ -42,98 +119,194 @@ class Engine:
         facts: Mapping[str, Any] | Given | None = None,
         lane: str | None = None,
         key: str | None = None,
+        errors: Errors | None = None,
     ) -> Execution:
-        """Start one execution, or raise `Denied`. `key` names it; without one it gets a number.
+        """Start one execution, or raise `Denied`; a context manager, sync or async.
+
+        The same `key` for the same customer and outcome is the same execution: raises `InProgress` while its owner
+        lives; once its lease has ended it is taken over, what its last attempts held settled; one that has ended comes
+        back with its `result`. Without a key every call is a new one. `lane` asks for that lane or a denial.
 
         Raises `FactError` for names the policy does not declare, wrong facts, and facts it needs and was not given.
         """
-        self._known("outcome", outcome, self.checked.outcomes)
+        edition = self.edition
+        checked = edition.checked
+        self._known("outcome", outcome, checked.outcomes)
         if plan is not None:
-            self._known("plan", plan, self.checked.plans)
+            self._known("plan", plan, checked.plans)
         if lane is not None:
-            self._known("lane", lane, self.checked.lanes)
-        given = facts if isinstance(facts, Given) else self.policy.boundary.given_facts(facts or {})
-        place = Place(
-            execution=key if key is not None else f"#{next(self._numbers)}",
-            customer=customer,
-            plan=plan,
-            workflow=self.checked.outcomes[outcome].workflow,
-            outcome=outcome,
-        )
-        now = self.clock.now_micros()
-        self._grant_allowance(customer, plan, outcome, now)
-        for _ in range(RACES):
-            asked = AdmitFacts(
-                customer=customer,
-                outcome=outcome,
-                plan=plan,
-                given=given,
-                meters=readings(self.ledger, self._meters_at_admission(outcome, plan), place, now, self.zone),
-                grants=self.ledger.grants(customer, outcome, now),
-                lane=lane,
-            )
-            decision = self.policy.evaluator.admit(asked)
-            if decision.effect != "allow":
-                raise Denied(decision)
-            assert decision.lane is not None  # noqa: S101 - an allow names its lane
-            here = place.at(lane=decision.lane)
-            if not self.ledger.reserve(self._admission_holds(asked, decision, here, now), now):
-                return Execution(self, here, given, decision, now)
-        raise Denied(_overtaken(decision))
+            self._known("lane", lane, checked.lanes)
+        given = facts if isinstance(facts, Given) else edition.policy.boundary.given_facts(facts or {})
+        request = Request(outcome=outcome, customer=customer, plan=plan, given=given, lane=lane, key=key)
+        run = admit(self, edition, request)
+        if errors:
+            run.errors = ErrorMap(errors, run.edition.checked.error_classes, run.errors)
+        if run.result is None:
+            self.leases.keep(run)
+            self.observers.tell("began", run)
+        return run
+
+    def accept(self, outcome: str, *, customer: str, key: str) -> SettleDecision:
+        """The customer accepts what was delivered, perhaps by another process. Raises `NoExecution`.
+
+        The decision says whether it was possible (`permits`); telling it twice changes nothing.
+        """
+        return self._later("accept", outcome, customer, key)
+
+    def reject(self, outcome: str, *, customer: str, key: str) -> SettleDecision:
+        """The customer refuses what was delivered; as `accept`."""
+        return self._later("reject", outcome, customer, key)
+
+    def reverse(self, outcome: str, *, customer: str, key: str) -> SettleDecision:
+        """An acceptance is taken back inside its window; as `accept`."""
+        return self._later("reverse", outcome, customer, key)
+
+    def lapse(self, outcome: str, *, customer: str, key: str) -> SettleDecision:
+        """The acceptance window has ended in silence; as `accept`."""
+        return self._later("lapse", outcome, customer, key)
+
+    def find(self, outcome: str, *, customer: str, key: str) -> Execution:
+        """The execution with this key as the ledger has it, to be looked at. Raises `NoExecution`."""
+        return find(self, outcome, customer, key)
+
+    def close_windows(self) -> int:
+        """Lapse every delivered execution whose acceptance window has ended; how many these were."""
+        with self.ledger.book() as book:
+            open_ = [record for record in book.executions() if record.state == "delivered"]
+        lapsed = [self.lapse(record.outcome, customer=record.customer, key=record.key).permits for record in open_]
+        return sum(lapsed)
 
     def top_up(self, customer: str, pack: str, *, key: str) -> Grant:
         """Give a customer the units of a pack. `key` names the purchase: the same one again gives nothing more."""
         self._known("pack", pack, self.checked.packs)
         terms = self.checked.packs[pack]
-        grant = bought(terms, customer, key, self.clock.now_micros())
+        now = self.clock.now_micros()
+        grant = Grant(
+            id=f"{pack}/{customer}/{key}",
+            kind="pack",
+            left=terms.units,
+            price_nanos=pack_price_nanos(terms),
+            expires_micros=None if terms.expires_micros is None else now + terms.expires_micros,
+            effective_micros=now,
+            created_micros=now,
+        )
         self.ledger.add_grant(customer, terms.outcome, grant)
         return grant
 
-    # ------------------------------------------------------------ admission
+    # ------------------------------------------------------------ the engine itself
 
-    def _grant_allowance(self, customer: str, plan: str | None, outcome: str, now: int) -> None:
-        """The plan's included units of this period, made when they are first asked for."""
-        terms = self.checked.plans[plan] if plan is not None else None
-        if terms is None or outcome not in terms.includes:
-            return
-        self.ledger.add_grant(customer, outcome, allowance(self.checked, terms, customer, outcome, now))
+    def watch(self, *, on_error: Callable[[Exception], None] | None = None) -> "Watching":
+        """Reload the policy's files as they change, in a thread of its own, until `stop`.
 
-    def _meters_at_admission(self, outcome: str, plan: str | None) -> tuple[Meter, ...]:
-        found = self._admission_meters.get((outcome, plan))
+        A bad edit is given to `on_error`, else logged, and ignored: the last good version stays. Needs a `LivePolicy`
+        and the extra `watch`.
+        """
+        from policy_engine.runtime.watching import Watching
+
+        if not isinstance(self._source, LivePolicy):
+            raise TypeError("only a LivePolicy can be watched: Engine(LivePolicy(path), …)")
+        return Watching(self._source, on_error)
+
+    def reconcile(self) -> bool:
+        """Tell the ledger what it has missed while it was silent; False if it is so still."""
+        return self.escrow.reconcile()
+
+    def close(self) -> None:
+        """Stop renewing leases, and tell the ledger what it has missed. The ledger itself stays open."""
+        self.leases.close()
+        self.reconcile()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------ for executions
+
+    def new_id(self, now_micros: int) -> str:
+        """An id for an execution: unique, and growing with time."""
+        return f"{now_micros:014x}-{self.owner}-{next(self._numbers):x}"
+
+    def errors_of(self, edition: Edition) -> ErrorMap:
+        """The engine's error mapping for an edition."""
+        classes = edition.checked.error_classes
+        found = self._errors.get(classes)
         if found is None:
-            blocks = [*self.checked.around(outcome, plan)]
-            blocks += [self.checked.lanes[lane].rules for lane in self.checked.lanes]
-            meters = dict.fromkeys(meters_of(rule for rules in blocks for rule in rules))
-            if plan is not None:
-                meters[overage_meter(self.checked.plans[plan])] = None
-            found = tuple(meter for meter in meters if meter.scope.window and meter.scope.key not in ("lane", "route"))
-            self._admission_meters[outcome, plan] = found
+            found = self._errors[classes] = ErrorMap(self._given_errors, classes)
         return found
 
-    def _admission_holds(self, facts: AdmitFacts, decision: AdmitDecision, place: Place, now: int) -> list[Hold]:
-        """One unit of what it draws on, and one count of each limit that counts it."""
-        draw = decision.draw
-        assert draw is not None  # noqa: S101 - an allow names its draw
-        bounds = self.policy.evaluator.admission_bounds(facts, place.lane, draw.price_nanos)
-        units = {"overage": draw.price_nanos} if draw.kind == "overage" else {}
-        return [
-            Hold(
-                id=f"{place.execution}/unit",
-                charges=tuple(charges(self.meters, units, bounds, place, now, self.zone)),
-                grant=draw.grant,
-            ),
-            Hold(
-                id=f"{place.execution}/entry",
-                charges=tuple(charges(self.meters, {"count": 1}, bounds, place, now, self.zone)),
-            ),
-        ]
+    def hold(
+        self,
+        hold_id: str,
+        charges: tuple[Charge, ...],
+        execution: str,
+        edition: Edition,
+        now: int,
+        *,
+        grant: str | None = None,
+    ) -> Hold:
+        """A hold in this engine's name."""
+        policy, prices = edition.digests
+        return Hold(
+            hold_id,
+            charges,
+            grant,
+            owner=self.owner,
+            expires_micros=self.leases.until(now),
+            execution=execution,
+            policy_digest=policy,
+            price_digest=prices,
+        )
+
+    def now_or_later(self, call: Callable[[], Answer]) -> Answer | None:
+        """Tell the ledger, or as soon as it answers again; None in that case."""
+        if self.escrow.owes and not self.escrow.reconcile():
+            self.escrow.owe(call)
+            return None
+        try:
+            return call()
+        except LedgerUnavailable as silence:
+            self.observers.tell("store_failed", silence)
+            self.escrow.owe(call)
+            return None
+
+    def owe_hold(self, hold: Hold, amounts: Mapping[str, int]) -> None:
+        """Book in full, later, what was held without the ledger."""
+        free = Hold(
+            hold.id,
+            tuple(Charge(charge.counter, charge.amount, None, charge.rule) for charge in hold.charges),
+            hold.grant,
+            hold.owner,
+            hold.expires_micros,
+            hold.execution,
+            hold.policy_digest,
+            hold.price_digest,
+        )
+
+        def book() -> None:
+            try:
+                self.ledger.reserve([free], self.clock.now_micros())
+            except LedgerUnavailable:
+                raise
+            except LedgerError:
+                pass  # the request that was given up did arrive: it is held already
+            self.ledger.settle(hold.id, amounts)
+            self.escrow.forget(hold.id)
+
+        self.escrow.owe(book)
+
+    def let_go(self, run: Execution) -> None:
+        self.leases.let_go(run)
+
+    def _later(self, event: str, outcome: str, customer: str, key: str) -> SettleDecision:
+        while True:
+            run = find(self, outcome, customer, key)
+            decision: SettleDecision | None = run.try_settle(event)
+            if decision is not None:
+                return decision
 
     def _known(self, kind: str, name: str, declared: Mapping[str, Any]) -> None:
         if name not in declared:
             known = did_you_mean(name, declared) or f"one of {one_of(declared)}"
             raise FactError(kind, f"`{name}` is no {kind} of this policy; {known}")
-
-
-def _overtaken(decision: AdmitDecision) -> AdmitDecision:
-    """A denial in place of an allow that other executions took away again and again."""
-    return AdmitDecision(Head("deny", "limit_reached", decision.currency, decision.digests))

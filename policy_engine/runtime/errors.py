@@ -1,14 +1,71 @@
 """What ends work for good. None of these is retryable, and none is an instance of any client's error."""
 
-from policy_engine.evaluation.decision import AdmitDecision
+from policy_engine.evaluation.decision import AdmitDecision, Decision, FailureDecision, ProgressDecision
+from policy_engine.ledger.protocol import ExecutionRecord
 
 
-class Denied(Exception):
+class Terminal(Exception):
+    """What the policy ended. `decision` says which rules decided, None where none was asked.
+
+    No attempt absorbs one of these, whatever its errors are mapped to.
+    """
+
+    decision: Decision | None = None
+
+
+class Denied(Terminal):
     """The policy does not let this execution start. `decision` says which rules decided; nothing was spent."""
 
     def __init__(self, decision: AdmitDecision) -> None:
         super().__init__(str(decision))
-        self.decision = decision
+        self.decision: AdmitDecision = decision
+
+
+class HandedOff(Terminal):
+    """The execution has ended in a handoff.
+
+    `route` is its name in the policy, `target` the text after `handoff`, `cost_nanos` its flat cost.
+    """
+
+    def __init__(self, decision: FailureDecision, *, route: str, target: str, cost_nanos: int) -> None:
+        super().__init__(f"handed off to `{target}`")
+        self.decision: FailureDecision = decision
+        self.route = route
+        self.target = target
+        self.cost_nanos = cost_nanos
+
+
+class Stopped(Terminal):
+    """A step has nowhere to go, and no error of a client says why: its attempts were refused, or failed by word.
+
+    `decision` is the last one, `refusal` what the policy said before it of the attempt that was not made.
+    """
+
+    def __init__(self, step: str, decision: Decision, refusal: Decision | None = None) -> None:
+        said = str(decision) if refusal is None else f"{decision}; {refusal}"
+        super().__init__(f"the step `{step}` ends: {said}")
+        self.decision: Decision = decision
+        self.refusal = refusal
+
+
+class Cut(Terminal):
+    """A stream was cut. Its attempt has failed with `over_ceiling`; seen outside only if no other follows."""
+
+    def __init__(self, decision: ProgressDecision) -> None:
+        super().__init__(str(decision))
+        self.decision: ProgressDecision = decision
+
+
+class InProgress(Terminal):
+    """Somebody else works on the execution with this key. `record` is its state, `record.lease_micros` until when."""
+
+    def __init__(self, record: ExecutionRecord) -> None:
+        super().__init__(f"the execution `{record.key}` is in progress")
+        self.record = record
+
+
+class NoExecution(LookupError):
+    """Nothing was begun with this key, or it was pruned from the ledger."""
 
 
 class NotRunning(Exception):

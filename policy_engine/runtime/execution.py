@@ -1,70 +1,162 @@
-"""One execution, its steps and their attempts: every spend reserved before, settled after."""
+"""One execution: a promised deliverable, from admission to its end."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from threading import RLock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
-from policy_engine.evaluation.decision import (
-    AdmitDecision,
-    AttemptDecision,
-    FailureDecision,
-    Head,
-    ProgressDecision,
-    SettleDecision,
+from msgspec import Struct
+from msgspec.structs import replace
+
+from policy_engine.evaluation.decision import AdmitDecision, Alert, Decision, SettleDecision
+from policy_engine.evaluation.facts import Facts, Given, SettleFacts
+from policy_engine.language.checked import SPENT, Route
+from policy_engine.ledger.protocol import (
+    HELD,
+    RELEASED,
+    Charge,
+    Entry,
+    ExecutionRecord,
+    LedgerError,
+    LedgerUnavailable,
 )
-from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, Given, ProgressFacts, Reading, SettleFacts
-from policy_engine.evaluation.meters import meters_of
-from policy_engine.language.checked import ATTEMPTS, SPENT, Meter, Route
-from policy_engine.ledger.protocol import Hold
-from policy_engine.runtime.counting import Place, charges, readings
+from policy_engine.runtime.counting import Place
+from policy_engine.runtime.edition import Edition
 from policy_engine.runtime.errors import NotRunning
+from policy_engine.runtime.mapping import ErrorMap, Errors
+from policy_engine.runtime.observing import log
+from policy_engine.runtime.step import Step
+from policy_engine.runtime.usage import nanos
 
 if TYPE_CHECKING:
     from policy_engine.runtime.engine import Engine
 
-RACES = 16
-"""How often a request that another one overtook is asked again before it counts as refused."""
+RUNNING = "running"
+
+
+class Result(Struct, frozen=True):
+    """What an execution came to, in nano units of its currency. `state` is that of `Execution`."""
+
+    state: str
+    attempts: int
+    spent_nanos: int
+    handoff_nanos: int
+    revenue_nanos: int
 
 
 class Execution:
     """One promised deliverable. `state` is `running` until it is delivered, handed off or aborted.
 
-    `spent_nanos` is what its attempts have cost, `handoff_nanos` what a handoff cost, `revenue_nanos` what it
-    brought in so far.
+    A context manager, sync or async: leaving it without `deliver` is an abort. Several threads or tasks may work on
+    steps of it side by side; all of them draw on what is left.
+
+    `id` is unique in the ledger, `key` the caller's (the id, if none was given). `spent_nanos` is what its attempts
+    have cost, `handoff_nanos` what a handoff cost, `revenue_nanos` what it brought in so far. `admission` is the
+    decision that let it start, `decisions` all that were made here, in order, `decision` the last of them; `resumed`
+    says that another process began it.
     """
 
-    def __init__(self, engine: "Engine", place: Place, given: Given, decision: AdmitDecision, now: int) -> None:
-        assert decision.draw is not None  # noqa: S101 - made from an allow
+    def __init__(
+        self,
+        engine: "Engine",
+        edition: Edition,
+        record: ExecutionRecord,
+        given: Given,
+        admission: AdmitDecision,
+        *,
+        errors: ErrorMap,
+        resumed: bool = False,
+    ) -> None:
         self.engine = engine
-        self.place = place
+        self.edition = edition
+        self.record = record
         self.given = given
-        self.decision = decision
-        self.lane = place.lane
-        self.price_nanos = decision.draw.price_nanos
-        self.admitted_micros = now
-        self.state = "running"
-        self.attempts = 0
-        self.spent_nanos = 0
-        self.handoff_nanos = 0
-        self.revenue_nanos = 0
-        self._delivered_micros = 0
-        self._consumed = False
+        self.admission = admission
+        self.errors = errors
+        self.resumed = resumed
+        self.id = record.id
+        self.key = record.key
+        self.lane = record.lane
+        self.price_nanos = record.price_nanos
+        self.admitted_micros = record.admitted_micros
+        self.state = record.state
+        self.attempts = record.attempts
+        self.spent_nanos = record.spent_nanos
+        self.handoff_nanos = record.handoff_nanos
+        self.revenue_nanos = record.revenue_nanos
+        self.decisions: list[Decision] = [admission]
+        self.place = Place(
+            execution=record.id,
+            customer=record.customer,
+            plan=record.plan,
+            workflow=edition.checked.outcomes[record.outcome].workflow,
+            outcome=record.outcome,
+            lane=record.lane,
+        )
+        self.held: dict[str, tuple[Sequence[Charge], tuple[int, ...] | None]] = {}
+        """What its attempts hold, and what they came to: as far as it is known here."""
+        self._lock = RLock()
+        self._numbered = record.attempts
+        self._steps: list[Step] = []
+        self._lost = False
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.place.outcome} `{self.key}` of {self.place.customer}: {self.state}>"
 
     @property
-    def key(self) -> str:
-        return self.place.execution
+    def decision(self) -> Decision:
+        return self.decisions[-1]
 
-    def step(self, name: str) -> "Step":
-        """Begin one unit of work, at the lane's first route."""
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Every alert that was crossed, in order."""
+        return tuple(alert for decision in self.decisions for alert in decision.alerts)
+
+    @property
+    def result(self) -> Result | None:
+        """What it came to; None while it is running. The same key once more finds this here at once."""
+        if self.state == RUNNING:
+            return None
+        return Result(self.state, self.attempts, self.spent_nanos, self.handoff_nanos, self.revenue_nanos)
+
+    def step(
+        self,
+        name: str,
+        *,
+        input_tokens: int | None = None,
+        max_output_tokens: int | None = None,
+        min_output_tokens: int | None = None,
+        estimate: Decimal | int | float | str | None = None,
+        errors: Errors | None = None,
+    ) -> Step:
+        """Begin one unit of work, at the lane's first route: an iterator of attempts, sync or async.
+
+        `input_tokens` and `max_output_tokens` are what a call will use at most; the cap may be shrunk to what is left,
+        not below `min_output_tokens` (left out: not at all). `estimate` states the worst case as an amount of money
+        instead. `errors` maps exceptions to error classes before the engine's mapping does. Raises `NotRunning` once
+        the execution has ended.
+        """
         self.require_running()
-        return Step(self, name)
+        step = Step(
+            self,
+            name,
+            input_tokens=input_tokens,
+            max_output_tokens=max_output_tokens,
+            min_output_tokens=min_output_tokens,
+            estimate_nanos=None if estimate is None else nanos(estimate, self.edition.currency),
+            errors=ErrorMap(errors, self.edition.checked.error_classes, self.errors) if errors else self.errors,
+        )
+        with self._lock:
+            self._steps.append(step)
+        return step
+
+    # ------------------------------------------------------------ its end
 
     def deliver(self) -> SettleDecision:
         """The deliverable is with the customer; the acceptance window, if any, opens."""
-        now = self.engine.clock.now_micros()
-        decision = self._settle("deliver")
-        if decision.permits:  # delivering once more does not open the window again
-            self._delivered_micros = now
-        return decision
+        return self._settle("deliver")
 
     def accept(self) -> SettleDecision:
         """The customer accepts; the unit is consumed."""
@@ -86,323 +178,221 @@ class Execution:
         """Work ends without a deliverable; the unit is given back, what was spent stays spent."""
         return self._settle("abort")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave(error)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave(error)
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Settle what is open, abort what is still running, let go of the lease. `error` is what the caller left by."""
+        try:
+            for step in self._steps:
+                step.leave()
+            if self.state == RUNNING and not self._lost:
+                self.abort()
+        except LedgerError:
+            if error is None:
+                raise
+            log.exception("the execution `%s` could not be ended in the ledger", self.key)
+        finally:
+            self.engine.let_go(self)
+            self.engine.observers.tell("ended", self)
+
     # ------------------------------------------------------------ for steps
 
     def require_running(self) -> None:
-        """Raise `NotRunning` once the execution has ended."""
-        if self.state != "running":
+        """Raise `NotRunning` once the execution has ended, or is somebody else's."""
+        if self._lost:
+            raise NotRunning(f"the execution `{self.key}` was taken over: its lease had ended")
+        if self.state != RUNNING:
             raise NotRunning(f"the execution `{self.key}` is {self.state}")
+
+    def next_hold(self) -> str:
+        """The id of the next attempt's hold."""
+        with self._lock:
+            self._numbered += 1
+            return f"{self.id}/{self._numbered}"
+
+    def say(self, decision: Decision, facts: Facts, step: Step | None) -> None:
+        """Note a decision, and tell who listens."""
+        self.decisions.append(decision)
+        if self.engine.observers.all:
+            self.engine.observers.tell("decided", decision, facts, self, step)
+
+    def reserved(self, hold_id: str, charges: Sequence[Charge]) -> None:
+        """An attempt holds something."""
+        with self._lock:
+            self.held[hold_id] = (charges, None)
+            self.attempts += 1
+
+    def incurred(self, hold_id: str, actual: dict[str, int], cost_nanos: int) -> None:
+        """It was settled: what it came to by quantity, the reserved amount where that is left out."""
+        with self._lock:
+            charges, _ = self.held[hold_id]
+            came_to = tuple([actual.get(charge.counter.meter.quantity, charge.amount) for charge in charges])
+            self.held[hold_id] = (charges, came_to)
+            self.spent_nanos += cost_nanos
+
+    def released(self, hold_id: str) -> None:
+        """An attempt that was never made."""
+        with self._lock:
+            del self.held[hold_id]
+            self.attempts -= 1
+
+    def own_charges(self) -> list[tuple[Charge, int | None]]:
+        """Every charge of its attempts, with what it came to."""
+        with self._lock:
+            return [
+                (charge, None if came_to is None else came_to[place])
+                for charges, came_to in self.held.values()
+                for place, charge in enumerate(charges)
+            ]
+
+    def remember(self, entries: Iterable[Entry]) -> None:
+        """Take what the ledger knows of its attempts, after it was read from its record."""
+        self.attempts, self.spent_nanos = 0, 0
+        for entry in entries:
+            number = entry.hold.id.rpartition("/")[2]
+            if number.rstrip("h").isdigit():
+                self._numbered = max(self._numbered, int(number.rstrip("h")))
+            if not number.isdigit() or entry.state == RELEASED:
+                continue
+            came_to = None if entry.state == HELD else entry.incurred
+            self.held[entry.hold.id] = (entry.hold.charges, came_to)
+            self.attempts += 1
+            self.spent_nanos += sum(
+                charge.amount if came_to is None else came_to[place]
+                for place, charge in enumerate(entry.hold.charges)
+                if charge.counter.meter == SPENT
+            )
 
     def hand_off(self, route: Route) -> None:
         """End in a handoff, at its flat cost."""
-        self.handoff_nanos += route.cost_nanos or 0
-        self._settle("hand_off")
+        with self._lock:
+            self.handoff_nanos += route.cost_nanos or 0
+            self._settle("hand_off")
+
+    # ------------------------------------------------------------ its record
+
+    def renew(self, now_micros: int, expires_micros: int) -> None:
+        """Keep the lease, and all that is held, until a later time. Raises `LedgerUnavailable`."""
+        with self._lock:
+            if self.state != RUNNING or self._lost or self.engine.escrow.owes:
+                return
+            open_ = [hold_id for hold_id, (_, came_to) in self.held.items() if came_to is None]
+            holds = [*self._admitted_by, *(hold_id for hold_id in open_ if not self.engine.escrow.has(hold_id))]
+            changed = replace(self.record, lease_micros=expires_micros)
+            if self.engine.ledger.change(changed, renew=holds, expires_micros=expires_micros):
+                self.record = replace(changed, version=changed.version + 1)
+            else:
+                self._lost = True
+
+    @property
+    def _admitted_by(self) -> tuple[str, str]:
+        return f"{self.id}/unit", f"{self.id}/entry"
+
+    def try_settle(self, event: str) -> SettleDecision | None:
+        """Settle an event that comes later; None if the record has changed since it was read."""
+        try:
+            return self._settle(event)
+        except NotRunning:
+            if self._lost:
+                return None
+            raise
 
     def _settle(self, event: str) -> SettleDecision:
-        engine = self.engine
-        decision = engine.policy.evaluator.settle(
-            SettleFacts(
+        with self._lock:
+            if self._lost:
+                self.require_running()
+            now = self.engine.clock.now_micros()
+            delivered = self.record.delivered_micros
+            facts = SettleFacts(
                 outcome=self.place.outcome,
                 state=self.state,
                 event=event,
                 price_nanos=self.price_nanos,
-                since_delivery_micros=max(0, engine.clock.now_micros() - self._delivered_micros),
+                since_delivery_micros=max(0, now - (delivered or 0)),
             )
-        )
-        if not decision.permits:
+            decision = self.edition.evaluator.settle(facts)
+            if decision.permits:
+                self._record(event, decision, now)
+            self.say(decision, facts, None)
             return decision
+
+    def _record(self, event: str, decision: SettleDecision, now: int) -> None:
+        """Keep what the event came to, with what becomes of unit and entry."""
+        unit, entry = self._admitted_by
+        ends: dict[str, list[str]] = {"settle": [], "release": [], "reverse": [], "renew": []}
         if decision.unit == "consumed":
-            engine.ledger.settle(f"{self.key}/unit")
-            self._consumed = True
-        elif decision.unit == "restored" and self._consumed:
-            engine.ledger.reverse(f"{self.key}/unit")
+            ends["settle"].append(unit)
         elif decision.unit == "restored":
-            engine.ledger.release(f"{self.key}/unit")
-        if self.state == "running":
+            ends["reverse" if self.state == "accepted" else "release"].append(unit)
+        elif decision.effect == "delivered":
+            ends["renew"].append(unit)  # held until it is accepted, however long nobody is there
+        if self.state == RUNNING:
             # A count of a limit is given back only if no attempt was ever made.
-            end = engine.ledger.settle if self.attempts else engine.ledger.release
-            end(f"{self.key}/entry")
-        self.state = decision.effect
-        self.revenue_nanos += decision.revenue_nanos
-        return decision
-
-
-class Step:
-    """One unit of work. `ended` is None while it goes on, then `succeeded`, `stopped` or `handed_off`.
-
-    `route` is where the next attempt goes; `decisions` is everything the policy said, in order.
-    """
-
-    def __init__(self, execution: Execution, name: str) -> None:
-        self.execution = execution
-        self.name = name
-        self.route = execution.engine.checked.lanes[execution.lane].path[0]
-        self.ended: str | None = None
-        self.decisions: list[AttemptDecision | FailureDecision] = []
-        self.attempts = 0
-        self.failures = 0
-        self.visited: list[str] = [self.route]
-        self.retries: dict[str, int] = {}
-        self._delay_micros = 0
-        self._began_micros = execution.engine.clock.now_micros()
-        self.open: Attempt | None = None
-
-    def attempt(
-        self,
-        *,
-        input_tokens: int | None = None,
-        max_output_tokens: int | None = None,
-        min_output_tokens: int | None = None,
-        estimate_nanos: int | None = None,
-    ) -> "Attempt | None":
-        """Reserve the next attempt, after the delay a retry asks for; None once the step has ended.
-
-        A refusal is a failure of class `over_ceiling`: the step goes where its fallbacks say and asks again there.
-        `estimate_nanos` states the worst case instead of the route's price.
-        """
-        while self.ended is None:
-            attempt = self.ask(
-                input_tokens=input_tokens,
-                max_output_tokens=max_output_tokens,
-                min_output_tokens=min_output_tokens,
-                estimate_nanos=estimate_nanos,
-            )
-            if attempt is not None:
-                return attempt
-        return None
-
-    def ask(
-        self,
-        *,
-        input_tokens: int | None = None,
-        max_output_tokens: int | None = None,
-        min_output_tokens: int | None = None,
-        estimate_nanos: int | None = None,
-    ) -> "Attempt | None":
-        """Ask once, on the present route; None if that was refused and the step has moved on or ended."""
-        engine = self.execution.engine
-        self.execution.require_running()
-        if self.open is not None or self.ended is not None:
-            state = self.ended or "waiting for its attempt to be settled"
-            raise NotRunning(f"the step `{self.name}` is {state}")
-        if self._delay_micros:
-            engine.clock.sleep(self._delay_micros)
-            self._delay_micros = 0
-        for _ in range(RACES):
-            now = engine.clock.now_micros()
-            place = self._place()
-            facts = AttemptFacts(
-                **self._facts(now, place),
-                input_tokens=input_tokens,
-                max_output_tokens=max_output_tokens,
-                min_output_tokens=min_output_tokens,
-                estimate_nanos=estimate_nanos,
-            )
-            decision = engine.policy.evaluator.attempt(facts)
-            if decision.effect != "go":
-                break
-            hold = self._hold(facts, decision, place, now)
-            if not engine.ledger.reserve([hold], now):
-                self.decisions.append(decision)
-                self.attempts += 1
-                self.execution.attempts += 1
-                self.open = Attempt(self, hold, decision, facts, now)
-                return self.open
-        self.decisions.append(decision)
-        self.fail("over_ceiling", input_tokens=input_tokens)
-        return None
-
-    def fail(self, error: str, *, input_tokens: int | None = None) -> FailureDecision:
-        """Ask where the step goes after a failure, and go there. Once the execution has ended, nowhere."""
-        engine, execution = self.execution.engine, self.execution
-        nowhere = FailureDecision(Head("stop", None, execution.decision.currency, execution.decision.digests))
-        decision = nowhere
-        for _ in range(RACES if execution.state == "running" else 0):
-            now = engine.clock.now_micros()
-            place = self._place()
-            facts = FailureFacts(
-                **self._facts(now, place),
-                input_tokens=input_tokens,
-                error=error,
-                visited=tuple(self.visited),
-                retries=self.retries,
-            )
-            decision = engine.policy.evaluator.failure(facts)
-            if decision.effect != "hand_off" or self._count_handoff(facts, decision, place, now):
-                break
-            decision = nowhere  # if another execution takes the last one every time
-        self.decisions.append(decision)
-        if decision.effect == "retry":
-            self.retries[error] = self.retries.get(error, 0) + 1
-            self._delay_micros = decision.delay_micros or 0
-        elif decision.effect == "route":
-            assert decision.route is not None  # noqa: S101 - a route decision names one
-            self.route = decision.route
-            self.visited.append(decision.route)
-            self.retries = {}
-        elif decision.effect == "hand_off":
-            assert decision.route is not None  # noqa: S101 - a handoff names its route
-            self.ended = "handed_off"
-            execution.hand_off(engine.checked.routes[decision.route])
-        else:
-            self.ended = "stopped"
-        return decision
-
-    def progress(self, attempt: "Attempt", output_tokens: int) -> ProgressDecision:
-        """May the open attempt go on? Its own reservation is not held against it."""
-        engine, asked = self.execution.engine, attempt.asked
-        now = engine.clock.now_micros()
-        place = self._place()
-        facts = self._facts(now, place) | {"attempt": self.attempts, "input_tokens": asked.input_tokens}
-        meters = dict(facts["meters"])
-        for charge in attempt.hold.charges:
-            meter = charge.counter.meter
-            held = meters.get(meter)
-            if held is not None and place.counter(meter, now, engine.zone) == charge.counter:
-                meters[meter] = Reading(held.settled, held.reserved - charge.amount)
-        return engine.policy.evaluator.progress(
-            ProgressFacts(
-                **facts | {"meters": meters},
-                output_tokens=output_tokens,
-                output_cap=attempt.max_output_tokens,
-                attempt_elapsed_micros=max(0, now - attempt.began_micros),
-                estimate_nanos=attempt.estimate_nanos,
-            )
+            ends["settle" if self.attempts else "release"].append(entry)
+        changed = replace(
+            self.record,
+            state=decision.effect,
+            delivered_micros=now if event == "deliver" else self.record.delivered_micros,
+            attempts=self.attempts,
+            spent_nanos=self.spent_nanos,
+            handoff_nanos=self.handoff_nanos,
+            revenue_nanos=self.revenue_nanos + decision.revenue_nanos,
+            lease_micros=None,
         )
+        self._change(changed, ends)
+        self.state = changed.state
+        self.revenue_nanos = changed.revenue_nanos
 
-    def go(self, route: str) -> None:
-        """Begin on another route than the lane's first. For recorded work."""
-        self.route = route
-        self.visited = [route]
+    def _change(self, changed: ExecutionRecord, ends: dict[str, list[str]]) -> None:
+        ledger, escrow = self.engine.ledger, self.engine.escrow
 
-    def spend_retries(self) -> None:
-        """Count every retry on this route as made, so that the next failure moves on. For recorded work."""
-        self.retries = dict.fromkeys(self.execution.engine.checked.error_classes, 1_000)
+        def change() -> bool:
+            return ledger.change(
+                changed,
+                settle=ends["settle"],
+                release=ends["release"],
+                reverse=ends["reverse"],
+                renew=ends["renew"],
+            )
 
-    # ------------------------------------------------------------ facts
+        done = True
+        try:
+            if escrow.owes and not escrow.reconcile():
+                self._owe(change)
+            else:
+                done = change()
+        except LedgerUnavailable as silence:
+            if self.state != RUNNING:
+                raise  # a later event, which the caller can tell again
+            self.engine.observers.tell("store_failed", silence)
+            self._owe(change)
+        if not done:
+            self._lost = True
+            self.require_running()
+        self.record = replace(changed, version=changed.version + 1)
 
-    def _place(self) -> Place:
-        return self.execution.place.at(route=self.route, step=self.name)
+    def _owe(self, change: Any) -> None:
+        def again() -> None:
+            if not change():
+                log.error("the execution `%s` was taken over before its end could be kept", self.key)
 
-    def _facts(self, now: int, place: Place) -> dict[str, Any]:
-        execution, engine = self.execution, self.execution.engine
-        blocks = (
-            *engine.checked.around(place.outcome, place.plan),
-            engine.checked.lanes[place.lane].rules,
-            *(engine.checked.routes[route].rules for route in engine.checked.routes),
-        )
-        meters = {SPENT: None, ATTEMPTS: None, **dict.fromkeys(meters_of(rule for rules in blocks for rule in rules))}
-        return {
-            "customer": place.customer,
-            "outcome": place.outcome,
-            "plan": place.plan,
-            "given": execution.given,
-            "meters": readings(engine.ledger, meters, place, now, engine.zone),
-            "lane": place.lane,
-            "route": self.route,
-            "step": self.name,
-            "price_nanos": execution.price_nanos,
-            "attempt": self.attempts + 1,
-            "failures": self.failures,
-            "elapsed_micros": max(0, now - execution.admitted_micros),
-            "step_elapsed_micros": max(0, now - self._began_micros),
-        }
-
-    def _hold(self, facts: AttemptFacts, decision: AttemptDecision, place: Place, now: int) -> Hold:
-        engine = self.execution.engine
-        assert decision.reserved_nanos is not None  # noqa: S101 - a go reserves an amount
-        amounts = {"spent": decision.reserved_nanos, "attempts": 1, "tokens": decision.reserved_tokens or 0}
-        bounds = engine.policy.evaluator.attempt_bounds(facts, decision.reserved_nanos)
-        held = charges(engine.meters, amounts, bounds, place, now, engine.zone)
-        return Hold(id=f"{self.execution.key}/{self.execution.attempts + 1}", charges=tuple(held))
-
-    def _count_handoff(self, facts: FailureFacts, decision: FailureDecision, place: Place, now: int) -> bool:
-        """Take one count of the handoff's limits; False if another execution took the last one."""
-        engine = self.execution.engine
-        assert decision.route is not None  # noqa: S101 - a handoff names its route
-        there = place.at(route=decision.route)
-        meters: tuple[Meter, ...] = tuple(m for m in engine.meters if m.block.kind == "route")
-        bounds = engine.policy.evaluator.handoff_bounds(facts, decision.route)
-        held = tuple(charges(meters, {"count": 1}, bounds, there, now, engine.zone))
-        hold = Hold(id=f"{self.execution.key}/handoff", charges=held)
-        if engine.ledger.reserve([hold], now):
-            return False
-        engine.ledger.settle(hold.id)
-        return True
+        self.engine.escrow.owe(again)
 
 
-class Attempt:
-    """One reserved try. End it with `succeed` or `fail`; until then its worst case is held."""
-
-    def __init__(
-        self, step: Step, hold: Hold, decision: AttemptDecision, asked: AttemptFacts, began_micros: int
-    ) -> None:
-        self._step = step
-        self.hold = hold
-        self.decision = decision
-        self.asked = asked
-        self.began_micros = began_micros
-        self.route = step.route
-        self.max_output_tokens = decision.output_cap
-
-    @property
-    def model(self) -> str:
-        """The text after `model` or `tool` in the policy."""
-        return self._step.execution.engine.checked.routes[self.route].reference
-
-    @property
-    def estimate_nanos(self) -> int | None:
-        """The most it was asked to cost, before any shrinking."""
-        asked, route = self.asked, self._step.execution.engine.checked.routes[self.route]
-        if asked.estimate_nanos is not None or route.cost_nanos is not None:
-            return route.cost_nanos if asked.estimate_nanos is None else asked.estimate_nanos
-        if route.rates is None or asked.input_tokens is None or asked.max_output_tokens is None:
-            return None
-        return route.rates.cost_nanos(asked.input_tokens, asked.max_output_tokens)
-
-    def progress(self, output_tokens: int) -> ProgressDecision:
-        """May it go on, with so many output tokens streamed? After a cut, end it with `fail("over_ceiling", …)`."""
-        if self._step.open is not self:
-            raise NotRunning("this attempt has ended")
-        return self._step.progress(self, output_tokens)
-
-    def succeed(self, **actual: int) -> tuple[str, ...]:
-        """Settle at the actual cost; the step ends. Answers the quantities that were more than reserved.
-
-        `actual`: `cost_nanos`, or `input_tokens` and `output_tokens`; with neither, the reserved amount is charged.
-        """
-        over = self._settle(actual)
-        self._step.ended = "succeeded"
-        return over
-
-    def fail(self, error: str, **actual: int) -> FailureDecision:
-        """Settle what the failed try cost, as `succeed` does, and ask where the step goes now."""
-        self._settle(actual)
-        self._step.failures += 1
-        return self._step.fail(error, input_tokens=actual.get("input_tokens"))
-
-    def _settle(self, actual: Mapping[str, int]) -> tuple[str, ...]:
-        step, engine = self._step, self._step.execution.engine
-        if step.open is not self:
-            raise NotRunning("this attempt has ended")
-        step.open = None
-        amounts: dict[str, int] = {}
-        sent, received = actual.get("input_tokens"), actual.get("output_tokens")
-        if sent is not None and received is not None:
-            amounts["tokens"] = sent + received
-        cost = actual.get("cost_nanos")
-        if cost is None:
-            cost = self._cost(sent, received)
-        amounts["spent"] = cost
-        over = engine.ledger.settle(self.hold.id, amounts)
-        step.execution.spent_nanos += cost
-        return over
-
-    def _cost(self, sent: int | None, received: int | None) -> int:
-        route = self._step.execution.engine.checked.routes[self.route]
-        if route.cost_nanos is not None:
-            return route.cost_nanos
-        if route.rates is not None and sent is not None and received is not None:
-            return route.rates.cost_nanos(sent, received)
-        assert self.decision.reserved_nanos is not None  # noqa: S101 - a go reserves an amount
-        return self.decision.reserved_nanos
+def decision_text(decision: AdmitDecision) -> str:
+    """A decision as a record keeps it."""
+    return json.dumps(decision.to_json())

@@ -8,11 +8,13 @@ from policy_engine.evaluation.decision import Decision
 from policy_engine.evaluation.facts import Facts, Reading
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import Policy
+from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.counting import Place
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, NotRunning
-from policy_engine.runtime.execution import Attempt, Execution, Step
+from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.step import Step
 from policy_engine.testing.aspects import nanos
 from policy_engine.testing.entries import CUSTOMER, STEP
 from policy_engine.testing.timeline import SETTLING, Event, moment_micros

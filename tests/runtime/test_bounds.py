@@ -11,10 +11,11 @@ from policy_engine.evaluation.facts import Reading
 from policy_engine.language.checked import FILE_LEVEL, SPENT, Meter, Scope
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import Policy, load
+from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied
-from policy_engine.runtime.execution import Attempt, Step
+from policy_engine.runtime.step import Step
 from tests.generators import Asking, Case, Shape, examples, policies
 from tests.generators.rules import Kinds
 from tests.generators.words import CUSTOMERS, ERRORS, STEPS

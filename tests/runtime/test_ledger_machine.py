@@ -17,11 +17,13 @@ from policy_engine.language.checked import CeilingRule, LimitRule, Meter
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Counter
 from policy_engine.policy import load
+from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.counting import Place
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, NotRunning
-from policy_engine.runtime.execution import Attempt, Execution, Step
+from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.step import Step
 from tests.generators import Asking, Case, examples, policies
 from tests.generators.picking import Pick
 from tests.generators.words import CUSTOMERS, ERRORS, STEPS
@@ -100,7 +102,7 @@ class Executions(RuleBasedStateMachine):
             said = denied.decision
             assert said.reason != "limit_reached" or said.rulings, "allowed by the policy, refused by the ledger"
             return
-        now, draw = self.clock.now_micros(), execution.decision.draw
+        now, draw = self.clock.now_micros(), execution.admission.draw
         assert draw is not None
         entry = Booked(execution.place, now, {"count": 1})
         unit = Booked(execution.place, now, {"overage": draw.price_nanos} if draw.kind == "overage" else {})
@@ -292,7 +294,7 @@ class Executions(RuleBasedStateMachine):
             return
         drawn: dict[str, int] = {}
         for story in self.stories:
-            draw = story.execution.decision.draw
+            draw = story.execution.admission.draw
             assert draw is not None
             if draw.grant is not None and story.unit.state != "freed":
                 drawn[draw.grant] = drawn.get(draw.grant, 0) + 1

@@ -8,7 +8,7 @@ from policy_engine.analysis.lint.rules import l020_retry_storm, l021_backoff_pas
 from policy_engine.policy import load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
-from policy_engine.runtime.execution import Step
+from policy_engine.runtime.step import Step
 from tests.analysis.lint.underlined import one_outcome, underlined
 
 TWO = "lane standard { mini -> sonnet }"

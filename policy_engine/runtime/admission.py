@@ -1,0 +1,254 @@
+"""How an execution comes to be: admitted, taken over from a vanished owner, or found as it ended."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, Head
+from policy_engine.evaluation.facts import AdmitFacts, Given, Grant, Reading
+from policy_engine.language.checked import Meter
+from policy_engine.language.pricing import included_price_nanos
+from policy_engine.ledger.protocol import HELD, ExecutionRecord, Hold, LedgerUnavailable
+from policy_engine.ledger.windows import window_end, window_name
+from policy_engine.runtime.counting import Place, charges, readings
+from policy_engine.runtime.edition import Edition
+from policy_engine.runtime.errors import Denied, InProgress, NoExecution
+from policy_engine.runtime.execution import RUNNING, Execution, decision_text
+from policy_engine.runtime.step import RACES
+
+if TYPE_CHECKING:
+    from policy_engine.runtime.engine import Engine
+
+
+class Request(NamedTuple):
+    """What is asked of an admission."""
+
+    outcome: str
+    customer: str
+    plan: str | None
+    given: Given
+    lane: str | None
+    key: str | None
+
+
+def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
+    """The execution that a request comes to. Raises `Denied`, `InProgress`."""
+    engine.reconcile()
+    decision: AdmitDecision | None = None
+    for _ in range(RACES):
+        try:
+            if request.key is not None:
+                known = engine.ledger.execution(request.customer, request.outcome, request.key)
+                if known is not None:
+                    found = _again(engine, known)
+                    if found is not None:
+                        return found
+                    continue
+            engine.editions.store(edition)
+        except LedgerUnavailable as silence:
+            engine.observers.tell("store_failed", silence)
+        now = engine.clock.now_micros()
+        asked = _facts(engine, edition, request, now)
+        decision = edition.evaluator.admit(asked)
+        if decision.effect != "allow" and engine.mode == "enforce":
+            engine.observers.tell("decided", decision, asked, None, None)
+            raise Denied(decision)
+        found = _begin(engine, edition, request, asked, decision, now)
+        if found is not None:
+            engine.observers.tell("decided", decision, asked, found, None)
+            return found
+    assert decision is not None  # noqa: S101 - a race is lost after a decision, or against others who resume
+    raise Denied(AdmitDecision(Head("deny", "limit_reached", decision.currency, decision.digests)))
+
+
+def find(engine: "Engine", outcome: str, customer: str, key: str) -> Execution:
+    """The execution with this key. Raises `NoExecution`."""
+    record = engine.ledger.execution(customer, outcome, key)
+    if record is None:
+        raise NoExecution(f"no execution of `{outcome}` for `{customer}` has the key `{key}`")
+    return _of_record(engine, record)
+
+
+# ---------------------------------------------------------------- one that is there
+
+
+def _again(engine: "Engine", record: ExecutionRecord) -> Execution | None:
+    """The execution that has the key already; None if it changed while it was looked at."""
+    if record.state != RUNNING:
+        return _of_record(engine, record)
+    now = engine.clock.now_micros()
+    if record.lease_micros is None or now < record.lease_micros:
+        raise InProgress(record)
+    return _take_over(engine, record, now)
+
+
+def _take_over(engine: "Engine", record: ExecutionRecord, now: int) -> Execution | None:
+    """Go on with it: what the vanished owner held is settled at the full amount; unit and entry are held on."""
+    entries = engine.ledger.entries(record.id)
+    admitted = {f"{record.id}/unit", f"{record.id}/entry"}
+    held = [entry.hold.id for entry in entries if entry.state == HELD]
+    expires = engine.leases.until(now)
+    mine = replace(record, owner=engine.owner, lease_micros=expires)
+    if not engine.ledger.change(
+        mine,
+        settle=[hold_id for hold_id in held if hold_id not in admitted],
+        renew=[hold_id for hold_id in held if hold_id in admitted],
+        expires_micros=expires,
+    ):
+        return None
+    return _of_record(engine, replace(mine, version=mine.version + 1), resumed=True)
+
+
+def _of_record(engine: "Engine", record: ExecutionRecord, *, resumed: bool = False) -> Execution:
+    edition = engine.editions.restore(record.policy_digest, record.price_digest)
+    lane = edition.checked.lanes[record.lane]
+    admission = AdmitDecision(
+        Head("allow", None, edition.currency, Digests(*edition.digests)),
+        lane=lane.name,
+        route=lane.path[0],
+        draw=Draw(record.draw_kind, record.price_nanos, record.draw_grant),
+    )
+    given = edition.given_of(record.given)
+    run = Execution(engine, edition, record, given, admission, errors=engine.errors_of(edition), resumed=resumed)
+    run.remember(engine.ledger.entries(record.id))
+    return run
+
+
+# ---------------------------------------------------------------- a new one
+
+
+def _facts(engine: "Engine", edition: Edition, request: Request, now: int) -> AdmitFacts:
+    customer, outcome, plan = request.customer, request.outcome, request.plan
+    place = Place(
+        execution="",
+        customer=customer,
+        plan=plan,
+        workflow=edition.checked.outcomes[outcome].workflow,
+        outcome=outcome,
+    )
+    meters = edition.meters_at_admission(outcome, plan)
+    escrow = None
+    read: Mapping[Meter, Reading | None]
+    grants: tuple[Grant, ...] | None
+    try:
+        _grant_allowance(engine, edition, request, now)
+        read = readings(engine.ledger, meters, place, now, edition.zone)
+        grants = engine.ledger.grants(customer, outcome, now)
+    except LedgerUnavailable as silence:
+        engine.observers.tell("store_failed", silence)
+        read, grants = dict.fromkeys(meters), None
+        escrow = engine.escrow.reading() if edition.checked.escrow_nanos is not None else None
+    return AdmitFacts(
+        customer=customer,
+        outcome=outcome,
+        plan=plan,
+        given=request.given,
+        meters=read,
+        grants=grants,
+        escrow=escrow,
+        lane=request.lane,
+    )
+
+
+def _grant_allowance(engine: "Engine", edition: Edition, request: Request, now: int) -> None:
+    """The plan's included units of this period, made when they are first asked for."""
+    checked = edition.checked
+    terms = checked.plans[request.plan] if request.plan is not None else None
+    if terms is None or request.outcome not in terms.includes:
+        return
+    period = window_name(terms.period, now, edition.zone)
+    engine.ledger.add_grant(
+        request.customer,
+        request.outcome,
+        Grant(
+            id=f"{terms.name}/{request.customer}/{request.outcome}/{period}",
+            kind="allowance",
+            left=terms.includes[request.outcome],
+            price_nanos=included_price_nanos(checked, terms, request.outcome),
+            expires_micros=window_end(terms.period, now, edition.zone),
+        ),
+    )
+
+
+def _begin(
+    engine: "Engine", edition: Edition, request: Request, asked: AdmitFacts, decision: AdmitDecision, now: int
+) -> Execution | None:
+    """Keep it and hold what its admission takes; None if another one took that away."""
+    denied = decision.effect != "allow"
+    lane = decision.lane or request.lane or edition.checked.outcomes[request.outcome].lanes[0]
+    draw = decision.draw or Draw("list", edition.checked.outcomes[request.outcome].price_nanos)
+    policy, prices = edition.digests
+    identity = engine.new_id(now)
+    record = ExecutionRecord(
+        id=identity,
+        customer=request.customer,
+        outcome=request.outcome,
+        key=request.key if request.key is not None else identity,
+        plan=request.plan,
+        lane=lane,
+        draw_kind=draw.kind,
+        draw_grant=draw.grant,
+        price_nanos=draw.price_nanos,
+        given=edition.given_text(request.given),
+        policy_digest=policy,
+        price_digest=prices,
+        admitted_micros=now,
+        owner=engine.owner,
+        lease_micros=engine.leases.until(now),
+        decision=decision_text(decision),
+    )
+    holds = _holds(engine, edition, asked, record, draw, now, bounded=not denied)
+    run = Execution(engine, edition, record, request.given, decision, errors=engine.errors_of(edition))
+    try:
+        begun = engine.ledger.begin(record, holds, now)
+    except LedgerUnavailable as silence:
+        engine.observers.tell("store_failed", silence)
+        if edition.checked.escrow_nanos is None and engine.mode == "enforce":
+            silent = AdmitDecision(Head("deny", "store_silent", decision.currency, decision.digests))
+            raise Denied(silent) from silence
+        free = _holds(engine, edition, asked, record, replace(draw, grant=None), now, bounded=False)
+        engine.escrow.owe(lambda: engine.editions.store(edition))
+        engine.escrow.owe(lambda: engine.ledger.begin(record, free, engine.clock.now_micros()))
+        return run
+    if begun.crossed and engine.mode == "shadow":
+        free = _holds(engine, edition, asked, record, replace(draw, grant=None), now, bounded=False)
+        begun = engine.ledger.begin(record, free, now)
+    return run if begun.new else None
+
+
+def _holds(
+    engine: "Engine",
+    edition: Edition,
+    facts: AdmitFacts,
+    record: ExecutionRecord,
+    draw: Draw,
+    now: int,
+    *,
+    bounded: bool,
+) -> list[Hold]:
+    """One unit of what it draws on, and one count of each limit that counts it."""
+    place = Place(
+        execution=record.id,
+        customer=record.customer,
+        plan=record.plan,
+        workflow=edition.checked.outcomes[record.outcome].workflow,
+        outcome=record.outcome,
+        lane=record.lane,
+    )
+    bounds = edition.evaluator.admission_bounds(facts, record.lane, draw.price_nanos) if bounded else ()
+    units = {"overage": draw.price_nanos} if draw.kind == "overage" else {}
+
+    def hold(name: str, amounts: dict[str, int], grant: str | None) -> Hold:
+        held = charges(
+            edition.meters,
+            amounts,
+            bounds,
+            place,
+            now,
+            edition.zone,
+            rule=lambda meter, limit: edition.rule_of(meter, limit, draw.price_nanos),
+        )
+        return engine.hold(f"{record.id}/{name}", tuple(held), record.id, edition, now, grant=grant)
+
+    return [hold("unit", units, draw.grant), hold("entry", {"count": 1}, None)]

@@ -1,0 +1,286 @@
+"""One reserved try: held before the call, settled after it, whatever happens inside."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from policy_engine.evaluation.decision import AttemptDecision, FailureDecision, ProgressDecision
+from policy_engine.evaluation.facts import AttemptFacts
+from policy_engine.ledger.protocol import Hold
+from policy_engine.ledger.windows import moment
+from policy_engine.runtime.errors import Cut, NotRunning, Terminal
+from policy_engine.runtime.mapping import Failure
+from policy_engine.runtime.streaming import StreamMeter
+from policy_engine.runtime.usage import Usage, read_usage, stated
+
+if TYPE_CHECKING:
+    from policy_engine.runtime.step import Step
+
+OVER_CEILING = "over_ceiling"
+
+
+class Attempt:
+    """One reserved try; until it ends, its worst case is held.
+
+    A context manager, sync or async. Leaving it settles: at what `settle` was told, else at what was streamed, else at
+    the reserved amount. An error that is mapped to an error class is absorbed if another attempt follows; if none does
+    it is raised on, with the policy's decision as a note. Any other error is raised on.
+
+    `decision` is the policy's; `max_output_tokens` the cap to pass on (None: none was asked for), perhaps lower than
+    asked; `meter` counts a stream. When it has ended: `usage` and `cost_nanos` are what was charged, `error` the class
+    it failed with (None: it did not), `over` the quantities that were more than reserved.
+    """
+
+    def __init__(
+        self,
+        step: "Step",
+        hold: Hold,
+        decision: AttemptDecision,
+        asked: AttemptFacts,
+        began_micros: int,
+        *,
+        reserved_nanos: int,
+        max_output_tokens: int | None,
+    ) -> None:
+        self.step = step
+        self.hold = hold
+        self.decision = decision
+        self.asked = asked
+        self.began_micros = began_micros
+        self.number = asked.attempt
+        self.route = step.route
+        self.reserved_nanos = reserved_nanos
+        self.max_output_tokens = max_output_tokens
+        self.meter = StreamMeter(self)
+        self.usage = Usage()
+        self.cost_nanos = 0
+        self.error: str | None = None
+        self.over: tuple[str, ...] = ()
+        self.ended = False
+        self.in_escrow = False
+        self._told: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self.number} of step `{self.step.name}` on {self.route}>"
+
+    # ------------------------------------------------------------ what to call
+
+    @property
+    def reference(self) -> str:
+        """The text after `model` or `tool` in the policy: `openai:gpt-4o-mini`."""
+        return self.step.execution.edition.checked.routes[self.route].reference
+
+    @property
+    def provider(self) -> str | None:
+        """What stands before the colon of the reference: `openai`; None if there is no colon."""
+        provider, colon, _ = self.reference.partition(":")
+        return provider if colon else None
+
+    @property
+    def model(self) -> str:
+        """The reference without its provider: `gpt-4o-mini`."""
+        provider, colon, model = self.reference.partition(":")
+        return model if colon else provider
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When a time ceiling ends it, in UTC; None if none applies."""
+        run = self.decision.deadline_micros
+        return None if run is None or self.step.shadow else moment(self.began_micros + run)
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """The time left until the deadline, as a client's timeout takes it; None if there is no deadline."""
+        run = self.decision.deadline_micros
+        if run is None or self.step.shadow:
+            return None
+        return max(0, self.began_micros + run - self.step.execution.engine.clock.now_micros()) / 10**6
+
+    @property
+    def estimate_nanos(self) -> int | None:
+        """The most it was asked to cost, before any shrinking."""
+        return self.step.estimate_nanos(self.asked, self.route)
+
+    # ------------------------------------------------------------ what it used
+
+    def settle(
+        self,
+        usage: Any = None,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cached_tokens: int = 0,
+        cost: Decimal | int | float | str | None = None,
+    ) -> None:
+        """Say what was used: a usage object of OpenAI or Anthropic, a reply that has one, a mapping, or numbers.
+
+        It is booked when the attempt is left; said twice, the last counts. `input_tokens` includes cached ones.
+        `cost` is an amount of money and wins over prices. Raises `UsageError` for what cannot be read; if nothing else
+        is said, the reserved amount is charged.
+        """
+        self._require_open()
+        if usage is not None:
+            self._told = read_usage(usage)
+        else:
+            self._told = stated(
+                self.step.execution.edition.currency,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cached_tokens=cached_tokens,
+                cost=cost,
+            )
+
+    def progress(self, output_tokens: int) -> ProgressDecision:
+        """May it go on, with so many output tokens streamed? After a cut, end it with `fail("over_ceiling", …)`."""
+        self._require_open()
+        return self.step.progress(self, output_tokens)
+
+    def succeed(self, **actual: int) -> tuple[str, ...]:
+        """Settle at the actual cost; the step ends. Answers the quantities that were more than reserved.
+
+        `actual`: the fields of `Usage`; without any, what `settle` was told or the meter counted, else the reserved
+        amount is charged.
+        """
+        self._book(Usage(**actual) if actual else self._known())
+        self.step.ended = "succeeded"
+        return self.over
+
+    def fail(self, error: str, **actual: int) -> FailureDecision:
+        """Settle what the failed try cost, as `succeed` does, and ask where the step goes now."""
+        self.error = error
+        self._book(Usage(**actual) if actual else self._known())
+        self.step.failures += 1
+        return self.step.fail(error, input_tokens=actual.get("input_tokens"))
+
+    def release(self) -> None:
+        """Give it back, charging nothing: the call was never made."""
+        self._require_open()
+        self.ended = True
+        self.step.open = None
+        self.step.give_back(self.hold.id, in_escrow=self.in_escrow)
+
+    def leave(self) -> None:
+        """Settle it though nobody says how it went: at what is known, else at the reserved amount."""
+        self._book(self._known())
+
+    # ------------------------------------------------------------ leaving it
+
+    def __enter__(self) -> Self:
+        self._require_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        clock = self.step.execution.engine.clock
+        for micros in self._leave(error):
+            clock.sleep(micros)
+        return self._left(error)
+
+    async def __aenter__(self) -> Self:
+        self._require_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        clock = self.step.execution.engine.clock
+        for micros in self._leave(error):
+            await clock.wait(micros)
+        return self._left(error)
+
+    def _leave(self, error: BaseException | None) -> Iterator[int]:
+        """Settle, and look for the next attempt if this one has failed; what it yields is to be waited for."""
+        step = self.step
+        if self.ended:
+            if error is not None and step.ended is None:
+                step.ended = "left"
+        else:
+            failure = self._failure(error)
+            if failure is not None:
+                self.fail_as(failure)
+            elif error is None:
+                self.succeed()
+            else:
+                self._book(self._known())
+                step.ended = "left"
+        if step.ended is None:
+            yield from step.seek()
+
+    def _left(self, error: BaseException | None) -> bool:
+        """Whether the error is absorbed; raises what takes its place."""
+        step = self.step
+        if step.pending is not None:
+            return error is not None
+        if self.error is None or step.ended in ("succeeded", "left"):
+            return False
+        if step.handoff is not None:
+            raise step.handoff from error
+        if error is not None:
+            _noted(error, step)
+            return False
+        if self.meter.cut is not None:
+            raise _noted(Cut(self.meter.cut), step)
+        raise step.stopped()
+
+    def fail_as(self, failure: Failure) -> FailureDecision:
+        """`fail`, charging nothing if the failure was certainly not billed and nothing else was said."""
+        if not failure.billed and self._told is None and not self.meter.counted:
+            return self.fail(failure.error, input_tokens=0, output_tokens=0, cost_nanos=0)
+        return self.fail(failure.error)
+
+    def _failure(self, error: BaseException | None) -> Failure | None:
+        if error is None:
+            return Failure(OVER_CEILING) if self.meter.cut is not None else None
+        if isinstance(error, Cut):
+            return Failure(OVER_CEILING) if self.meter.raised is error else None
+        if isinstance(error, Terminal):
+            return None
+        return self.step.errors.failure(error)
+
+    # ------------------------------------------------------------ booking
+
+    def _known(self) -> Usage:
+        if self._told is not None:
+            return self._told
+        return self.meter.usage()
+
+    def _require_open(self) -> None:
+        if self.step.open is not self or self.ended:
+            raise NotRunning("this attempt has ended")
+
+    def _book(self, usage: Usage) -> None:
+        self._require_open()
+        self.ended = True
+        self.step.open = None
+        amounts: dict[str, int] = {}
+        if usage.input_tokens is not None and usage.output_tokens is not None:
+            amounts["tokens"] = usage.input_tokens + usage.output_tokens
+        self.usage = usage
+        self.cost_nanos = amounts["spent"] = self._cost(usage)
+        self.over = self.step.settle(self, amounts, in_escrow=self.in_escrow)
+
+    def _cost(self, usage: Usage) -> int:
+        if usage.cost_nanos is not None:
+            return usage.cost_nanos
+        route = self.step.execution.edition.checked.routes[self.route]
+        if route.cost_nanos is not None:
+            return route.cost_nanos
+        if route.rates is not None and usage.input_tokens is not None and usage.output_tokens is not None:
+            return route.rates.cost_nanos(
+                usage.input_tokens,
+                usage.output_tokens,
+                cached_read_tokens=usage.cached_read_tokens,
+                cached_write_tokens=usage.cached_write_tokens,
+                cached_hour_write_tokens=usage.cached_hour_write_tokens,
+            )
+        return self.reserved_nanos
+
+
+def _noted(error: BaseException, step: "Step") -> BaseException:
+    """The error, with the policy's last word on it as a note."""
+    if step.decisions:
+        error.add_note(f"policy: {step.decisions[-1]}")
+    return error

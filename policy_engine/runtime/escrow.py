@@ -1,0 +1,81 @@
+"""What is done while the store is silent, and told to it when it answers again.
+
+Under `on store failure allow within $X` attempts go on against an amount kept in this process, the escrow. Everything
+that the ledger has missed (what was begun, reserved, settled, changed) waits in order and is handed in later, in full.
+If the process ends before that, it is lost: the ledger then knows of it what it knew before.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from threading import RLock
+
+from policy_engine.evaluation.facts import Reading
+from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
+from policy_engine.runtime.observing import log
+
+
+class Escrow:
+    """Money that may be spent without the ledger, and what it has to be told. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._held: dict[str, int] = {}
+        self._settled: dict[str, int] = {}
+        self._owed: deque[Callable[[], object]] = deque()
+
+    def reading(self) -> Reading:
+        """What was spent from escrow and is not in the ledger yet, and what is reserved there."""
+        with self._lock:
+            return Reading(sum(self._settled.values()), sum(self._held.values()))
+
+    def hold(self, hold_id: str, nanos: int, most: int | None) -> bool:
+        """Reserve an amount; False if it does not fit. `most` None: whatever it takes."""
+        with self._lock:
+            if most is not None and self.reading().used + nanos > most:
+                return False
+            self._held[hold_id] = nanos
+            return True
+
+    def settle(self, hold_id: str, nanos: int) -> bool:
+        """Replace a reserved amount by what it came to; False if it was not held here."""
+        with self._lock:
+            if hold_id not in self._held:
+                return False
+            del self._held[hold_id]
+            self._settled[hold_id] = nanos
+            return True
+
+    def has(self, hold_id: str) -> bool:
+        """Whether this is held here, and not in the ledger."""
+        return hold_id in self._held
+
+    def forget(self, hold_id: str) -> None:
+        """The ledger knows of it now."""
+        with self._lock:
+            self._held.pop(hold_id, None)
+            self._settled.pop(hold_id, None)
+
+    def owe(self, call: Callable[[], object]) -> None:
+        """Something to tell the ledger when it answers."""
+        with self._lock:
+            self._owed.append(call)
+
+    @property
+    def owes(self) -> int:
+        """How much the ledger has yet to be told."""
+        return len(self._owed)
+
+    def reconcile(self) -> bool:
+        """Tell the ledger, in order, what it missed; False if it is silent still."""
+        if not self._owed:
+            return True
+        with self._lock:
+            while self._owed:
+                try:
+                    self._owed[0]()
+                except LedgerUnavailable:
+                    return False
+                except LedgerError:
+                    log.exception("the ledger cannot book what was done while it was silent")
+                self._owed.popleft()
+        return True

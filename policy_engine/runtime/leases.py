@@ -1,0 +1,88 @@
+"""Leases: who works on an execution says so again and again; who has vanished is given up at the end of the last one.
+
+One daemon thread per engine renews, every third of a lease, what this process works on: the record and all of its
+holds. It starts with the first execution that has a lease and ends when there is none left. An execution that nobody
+refers to any more is not renewed.
+"""
+
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
+from weakref import WeakSet, ref
+
+from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
+from policy_engine.runtime.observing import log
+
+if TYPE_CHECKING:
+    from policy_engine.runtime.engine import Engine
+    from policy_engine.runtime.execution import Execution
+
+
+class Leases:
+    """The executions of one engine that are under way here."""
+
+    def __init__(self, engine: "Engine", lease_micros: int | None) -> None:
+        self.lease_micros = lease_micros
+        self._engine = ref(engine)
+        self._runs: WeakSet[Execution] = WeakSet()
+        self._lock = Lock()
+        self._thread: Thread | None = None
+        self._stop = Event()
+
+    def until(self, now_micros: int) -> int | None:
+        """When a lease that begins now ends; None: never."""
+        return None if self.lease_micros is None else now_micros + self.lease_micros
+
+    def keep(self, run: "Execution") -> None:
+        """Renew it until `let_go`."""
+        if self.lease_micros is None:
+            return
+        with self._lock:
+            self._runs.add(run)
+            if self._thread is None or not self._thread.is_alive():  # also after a fork
+                self._stop = Event()
+                self._thread = Thread(target=self._renew_on, name="policy_engine leases", daemon=True)
+                self._thread.start()
+
+    def let_go(self, run: "Execution") -> None:
+        with self._lock:
+            self._runs.discard(run)
+
+    def close(self) -> None:
+        """Renew nothing any more."""
+        with self._lock:
+            self._runs.clear()
+            self._stop.set()
+
+    def renew(self) -> None:
+        """Renew everything once, now."""
+        engine = self._engine()
+        if engine is None or self.lease_micros is None:
+            return
+        engine.reconcile()
+        with self._lock:
+            runs = list(self._runs)
+        for run in runs:
+            now = engine.clock.now_micros()
+            try:
+                run.renew(now, now + self.lease_micros)
+            except LedgerUnavailable as silence:
+                engine.observers.tell("store_failed", silence)
+                return  # it is tried again in a third of a lease
+            except LedgerError:
+                log.exception("the lease of the execution `%s` cannot be renewed", run.key)
+
+    def _renew_on(self) -> None:
+        assert self.lease_micros is not None  # noqa: S101 - else there is no thread
+        stop, idle = self._stop, 0
+        while not stop.wait(self.lease_micros / 3 / 10**6):
+            engine = self._engine()
+            if engine is None:
+                return
+            owes = engine.escrow.owes
+            del engine  # so that it can go while this thread waits
+            self.renew()
+            with self._lock:
+                idle = 0 if self._runs or owes else idle + 1
+                if idle > 3:
+                    self._thread = None
+                    return

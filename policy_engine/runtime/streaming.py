@@ -1,0 +1,182 @@
+"""Counting a stream while it comes, and cutting it where the policy says so.
+
+    for chunk in attempt.meter(stream): ...          # raises `Cut` where it has to end
+    if not attempt.meter.add(12): break              # the same by hand, in tokens
+
+What a client reports as used (in its last chunk, or on the way) is what is charged; until then tokens are estimated
+from the text: four bytes of UTF-8 are taken for one, a chunk for one at least. A cut, a disconnect or a cancellation is
+settled at what was counted until then, or at the reserved amount if nothing had come yet.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from policy_engine.evaluation.decision import ProgressDecision
+from policy_engine.runtime.errors import Cut
+from policy_engine.runtime.usage import Usage, UsageError, read_usage
+
+if TYPE_CHECKING:
+    from policy_engine.runtime.attempt import Attempt
+
+BYTES_PER_TOKEN = 4
+
+Chunk = TypeVar("Chunk")
+Count = Callable[[Any], int]
+
+
+class StreamMeter:
+    """Counts the output tokens of one attempt. `tokens` so far; `cut` is the decision that ended it, if any.
+
+    `counted` says whether anything was counted, `reported` is the last usage that the client told.
+    """
+
+    def __init__(self, attempt: "Attempt") -> None:
+        self._attempt = attempt
+        self.tokens = 0
+        self.counted = False
+        self.cut: ProgressDecision | None = None
+        self.raised: Cut | None = None
+        self.reported: Usage | None = None
+
+    @overload
+    def __call__(self, stream: Iterable[Chunk], *, count: Count | None = None) -> Iterator[Chunk]: ...
+
+    @overload
+    def __call__(self, stream: AsyncIterable[Chunk], *, count: Count | None = None) -> AsyncIterator[Chunk]: ...
+
+    def __call__(self, stream: Any, *, count: Count | None = None) -> Any:
+        """The stream, counted: sync or async. `count` says how many tokens a chunk is, instead of the estimate.
+
+        Raises `Cut` in place of the next chunk; the stream is closed then, as when the caller leaves it.
+        """
+        if hasattr(stream, "__aiter__"):
+            return self._metered_async(stream, count)
+        return self._metered(stream, count)
+
+    def add(self, tokens: int) -> bool:
+        """So many more output tokens have come: whether to go on. After a False the attempt fails as it is left."""
+        self.tokens += tokens
+        self.counted = True
+        return self._goes_on()
+
+    def chunk(self, chunk: Any, *, count: Count | None = None) -> bool:
+        """The same for a chunk as a client gives it."""
+        self._note_usage(chunk)
+        tokens = count(chunk) if count is not None else tokens_of(chunk)
+        if not tokens:
+            return self.cut is None
+        return self.add(tokens)
+
+    def usage(self) -> Usage:
+        """What is known to have been used; empty if nothing came."""
+        told = self.reported
+        if told is not None and told.output_tokens is not None and self.cut is None and told.input_tokens is not None:
+            return told
+        if not self.counted:
+            return Usage()
+        # What was reported on the way may lag behind what has come.
+        output = max(self.tokens, (told.output_tokens or 0) if told is not None else 0)
+        sent = told.input_tokens if told is not None else None
+        if sent is None:
+            sent = self._attempt.asked.input_tokens
+        if told is None:
+            return Usage(sent, output)
+        return Usage(sent, output, told.cached_read_tokens, told.cached_write_tokens, told.cached_hour_write_tokens)
+
+    def _metered(self, stream: Iterable[Chunk], count: Count | None) -> Iterator[Chunk]:
+        try:
+            for chunk in stream:
+                self._take(chunk, count)
+                yield chunk
+        finally:
+            close = getattr(stream, "close", None)
+            if close is not None:
+                close()
+
+    async def _metered_async(self, stream: AsyncIterable[Chunk], count: Count | None) -> AsyncIterator[Chunk]:
+        try:
+            async for chunk in stream:
+                self._take(chunk, count)
+                yield chunk
+        finally:
+            close = getattr(stream, "close", None) or getattr(stream, "aclose", None)
+            closing: Any = close() if close is not None else None
+            if isawaitable(closing):
+                await closing
+
+    def _take(self, chunk: Any, count: Count | None) -> None:
+        if not self.chunk(chunk, count=count):
+            assert self.cut is not None  # noqa: S101 - what does not go on was cut
+            self.raised = Cut(self.cut)
+            raise self.raised
+
+    def _goes_on(self) -> bool:
+        if self.cut is None:
+            decision = self._attempt.progress(self.tokens)
+            if decision.effect != "go" and not self._attempt.step.shadow:
+                self.cut = decision
+        return self.cut is None
+
+    def _note_usage(self, chunk: Any) -> None:
+        for holder in (chunk, getattr(chunk, "response", None), getattr(chunk, "message", None)):
+            usage = getattr(holder, "usage", None) if not isinstance(holder, dict) else holder.get("usage")
+            if usage is None:
+                continue
+            try:
+                told = read_usage(usage)
+            except UsageError:
+                continue
+            before = self.reported
+            if before is not None and (told.input_tokens or 0) < (before.input_tokens or 0):
+                # Anthropic tells the input at the start, then only how much has come.
+                told = Usage(
+                    before.input_tokens,
+                    told.output_tokens,
+                    before.cached_read_tokens,
+                    before.cached_write_tokens,
+                    before.cached_hour_write_tokens,
+                )
+            self.reported = told
+            return
+
+
+def tokens_of(chunk: Any) -> int:
+    """An estimate of the tokens in a chunk: a number is itself, a text or the texts in a delta are measured."""
+    if isinstance(chunk, int):
+        return int(chunk)
+    texts = list(_texts(chunk))
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def _texts(chunk: Any) -> Iterator[str]:
+    """The texts that a chunk brings, of whatever client."""
+    if isinstance(chunk, str):
+        yield chunk
+        return
+    if isinstance(chunk, bytes):
+        yield chunk.decode("utf-8", "replace")
+        return
+    delta = _of(chunk, "delta")
+    if isinstance(delta, str):  # OpenAI Responses
+        yield delta
+    elif delta is not None:
+        yield from _texts_of_delta(delta)
+    for choice in _of(chunk, "choices") or ():  # OpenAI Chat
+        yield from _texts_of_delta(_of(choice, "delta"))
+
+
+def _texts_of_delta(delta: Any) -> Iterator[str]:
+    for name in ("content", "refusal", "reasoning_content", "text", "thinking", "partial_json"):
+        text = _of(delta, name)
+        if isinstance(text, str):
+            yield text
+    for call in _of(delta, "tool_calls") or ():
+        arguments = _of(_of(call, "function"), "arguments")
+        if isinstance(arguments, str):
+            yield arguments
+
+
+def _of(thing: Any, name: str) -> Any:
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
