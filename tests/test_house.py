@@ -91,7 +91,7 @@ HEAVY = {
     "rich": ("cli",),
     "click": ("cli",),
     "cachetools": ("evaluation", "prices"),
-    "polars": ("evaluation.batch", "policy"),  # the latter for an annotation
+    "polars": ("evaluation.batch", "ledger.parquet", "policy"),  # the latter for an annotation
     "z3": ("analysis.satisfy.prove",),
 }
 """Where a heavy package may be imported."""

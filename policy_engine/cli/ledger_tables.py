@@ -1,0 +1,146 @@
+"""The tables of `policy ledger`."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from policy_engine.cli.render import Screen
+from policy_engine.cli.tables import Column, Table
+from policy_engine.language.diagnostics import count
+from policy_engine.ledger.listing import amount_of, counters, executions, grants
+from policy_engine.ledger.protocol import FINAL, HELD, Book
+from policy_engine.ledger.verification import Difference
+
+COUNTERS = (
+    *(Column("counter", wrapped=True), Column("key"), Column("window")),
+    *(Column("settled", right=True), Column("reserved", right=True)),
+)
+GRANTS = (
+    *(Column("grant", wrapped=True), Column("outcome"), Column("left", right=True), Column("held", right=True)),
+    *(Column("consumed", right=True), Column("of", right=True), Column("each", right=True), Column("expires")),
+)
+OPEN = (
+    *(Column("open execution", wrapped=True), Column("customer"), Column("outcome"), Column("state")),
+    *(Column("spent", right=True), Column("admitted")),
+)
+
+
+class Shown:
+    """What `show` says. Counters of single executions are left out: there is one for each, and the execution says it.
+
+    With a customer, only counters that are kept by that name, grants and executions.
+    """
+
+    def __init__(self, book: Book, customer: str | None) -> None:
+        self.open_holds = self.holds = self.ended = 0
+        for entry in book.entries():
+            self.holds += 1
+            self.open_holds += entry.state == HELD
+        every = [row for row in executions(book) if customer is None or row["customer"] == customer]
+        self.executions = [row for row in every if row["state"] not in FINAL]
+        self.ended = len(every) - len(self.executions)
+        own = {balance.counter for balance in book.balances() if balance.counter.meter.scope.execution}
+        names = {(str(counter.meter), counter.key or None, counter.window or None) for counter in own}
+        self.counters = [
+            row
+            for row in counters(book)
+            if (row["counter"], row["key"], row["window"]) not in names
+            and (customer is None or (" per customer " in row["counter"] and row["key"] == customer))
+        ]
+        self.counters.sort(key=lambda row: (row["counter"], row["window"] or "", row["key"] or ""))
+        self.grants = [row for row in grants(book) if customer is None or row["customer"] == customer]
+        self.currency = {document.text for document in book.documents() if document.kind == "currency"}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "currency": next(iter(self.currency)) if len(self.currency) == 1 else None,
+            "holds": {"all": self.holds, "open": self.open_holds},
+            "executions": {"ended": self.ended, "open": [_plain(row) for row in self.executions]},
+            "counters": [_plain(row) for row in self.counters],
+            "grants": [_plain(row) for row in self.grants],
+        }
+
+    def show(self, screen: Screen, path: str, most: int) -> None:
+        what = f"{count(self.ended + len(self.executions), 'execution')} ({len(self.executions)} open)"
+        money = f", money in {next(iter(self.currency))}" if len(self.currency) == 1 else ""
+        screen.say(f"{path}: {what}, {count(self.holds, 'hold')} ({self.open_holds} open){money}")
+        parts: list[tuple[Sequence[Column], list[list[str]]]] = [
+            (COUNTERS, [_cells(row, "counter", "key", "window", "settled", "reserved") for row in self.counters]),
+            (
+                GRANTS,
+                [
+                    _cells(row, "grant", "outcome", "left", "held", "consumed", "units", "price", "expires")
+                    for row in self.grants
+                ],
+            ),
+            (
+                OPEN,
+                [
+                    _cells(row, "execution", "customer", "outcome", "state", "spent", "admitted")
+                    for row in self.executions
+                ],
+            ),
+        ]
+        for columns, rows in parts:
+            if rows:
+                screen.say()
+                Table(columns, list(rows[:most])).show(screen.say, screen.width)
+            if len(rows) > most:
+                screen.say((f"{len(rows) - most:,} more; see `policy ledger export`, or say --most", "quiet"))
+
+
+def show_differences(
+    screen: Screen, path: str, counted: Mapping[str, int], damage: Sequence[str], found: Sequence[Difference]
+) -> None:
+    """One line for each thing that is wrong, and a summary."""
+    for said in damage:
+        screen.say(("damage: ", "error"), said)
+    for item in found:
+        row = difference_row(item)
+        where = " ".join(str(row[name]) for name in ("counter", "key", "window", "grant") if row[name])
+        screen.say(
+            ("difference: ", "error"),
+            f"{where}: {row['stored']} {item.what}, and its entries come to {row['computed']}",
+        )
+    looked_at = f"{count(counted['balances'], 'balance')} and {count(counted['grants'], 'grant')}"
+    wrong = count(len(found), "difference") + (f", {count(len(damage), 'damaged place')}" if damage else "")
+    verdict = (wrong, "bad") if found or damage else ("everything adds up", "good")
+    screen.say(f"{path}: {looked_at} against {count(counted['entries'], 'hold')}: ", verdict)
+
+
+def difference_row(item: Difference) -> dict[str, Any]:
+    """A difference in readable units."""
+    counter = item.counter
+    quantity = counter.meter.quantity if counter is not None else ""
+    return {
+        "counter": str(counter.meter) if counter is not None else None,
+        "key": counter.key or None if counter is not None else None,
+        "window": counter.window or None if counter is not None else None,
+        "grant": item.grant,
+        "what": item.what,
+        "stored": f"{amount_of(quantity, item.stored):f}",
+        "computed": f"{amount_of(quantity, item.computed):f}",
+    }
+
+
+def _cells(row: Mapping[str, Any], *names: str) -> list[str]:
+    return [_cell(row[name]) for name in names]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return f"{value:,f}"
+    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: f"{value:f}"
+        if isinstance(value, Decimal)
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else value
+        for name, value in row.items()
+    }
