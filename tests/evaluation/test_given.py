@@ -25,7 +25,7 @@ def test_slots_in_another_order() -> None:
     evaluator = policy_engine.load(TEXT).evaluator
     for names in (("first", "second"), ("second", "first")):
         for first in (False, True):
-            given = given_type(names)(first=first, second=not first)  # type: ignore[call-arg]  # by name
+            given = given_type(names)(first=first, second=not first)
             decision = evaluator.admit(AdmitFacts(customer="c", outcome="o", plan=None, given=given))
             assert decision.effect == ("deny" if first else "allow")
     with pytest.raises(FactError):
