@@ -400,7 +400,7 @@ def test_a_window_without_room_stops_an_execution_in_the_middle() -> None:
     assert first is not None
     first.succeed(cost_nanos=400_000_000)
     assert run.step("two").attempt(estimate_nanos=1) is None
-    assert run.decision.ceiling_nanos == 600_000_000
+    assert run.admission.ceiling_nanos == 600_000_000
 
 
 @pytest.mark.parametrize(
