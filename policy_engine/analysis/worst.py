@@ -19,13 +19,12 @@ from policy_engine.language.checked import (
     CheckedPolicy,
     FallbackRule,
     RetryRule,
-    Route,
     Rule,
     Rules,
     Test,
 )
 from policy_engine.language.pricing import included_price_nanos, pack_price_nanos
-from policy_engine.language.units import share_nanos
+from policy_engine.language.units import Rates, share_nanos
 
 IN_EXECUTION = ("attempt", "step", "outcome")
 """The scopes that lie within one execution, narrowest first."""
@@ -163,7 +162,7 @@ class Worst:
         if declared.rates is None:
             return 0
         tokens = _tightest(ceilings, "tokens", IN_EXECUTION)
-        return _least(money, None if tokens is None else _tokens_nanos(declared, tokens))
+        return _least(money, None if tokens is None else tokens_nanos(declared.rates, tokens))
 
     def execution_nanos(
         self, case: Case, *, price_nanos: int | None = None, conditional: bool = False, windows: bool = False
@@ -341,10 +340,10 @@ def _least(*bounds: int | None) -> int | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def _tokens_nanos(route: Route, tokens: int) -> int:
-    assert route.rates is not None  # noqa: S101 - asked for priced models alone
-    steps = route.rates.steps
+def tokens_nanos(rates: Rates, tokens: int) -> int:
+    """The most that one attempt with so many tokens in and out may cost."""
+    steps = rates.steps
     ends = [step.above_tokens for step in steps[1:]]
     # Between the ends of a step the cost grows, or falls, with every token that is input instead of output.
     edges = (0, *(edge for end in ends for edge in (end, end + 1)), tokens)
-    return max(route.rates.worst_nanos(edge, tokens - edge) for edge in edges if edge <= tokens)
+    return max(rates.worst_nanos(edge, tokens - edge) for edge in edges if edge <= tokens)

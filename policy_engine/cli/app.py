@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "Say in plain words what a policy does.",
     "eval": "Ask a policy for decisions, with facts in JSON.",
     "replay": "Run recorded work through a policy.",
+    "prices": "Write down what the models of a policy cost, and see what has changed since.",
     "ledger": "Look at a ledger in a file: what it holds, and whether it adds up.",
     "completion": "Print the completion script of a shell.",
 }

@@ -83,8 +83,18 @@ def unpriceable(error: PriceError) -> Problem:
 def open_policy(paths: Sequence[str], engine: str, screen: Screen, prices: str | None = None) -> Policy:
     """A policy to ask. Raises `Problem` for one with a mistake, after showing every mistake."""
     found = read_set(paths, prices)
+    checked = _without_mistake(found, screen)
+    return Policy(checked, found.prices or PriceTable(checked.currency), found.diagnostics, engine=engine)
+
+
+def checked_policy(paths: Sequence[str], screen: Screen) -> CheckedPolicy:
+    """What a policy says, without any prices but its own. Raises `Problem` as `open_policy` does."""
+    return _without_mistake(set_of(*read_sources(paths)), screen)
+
+
+def _without_mistake(found: PolicySet, screen: Screen) -> CheckedPolicy:
     if found.checked is None:
         show_diagnostics(screen.note, tuple(d for d in found.diagnostics if d.severity is Severity.ERROR))
         errors = sum(item.severity is Severity.ERROR for item in found.diagnostics)
         raise Problem(f"the policy has {count(errors, 'error')}, so nothing was asked")
-    return Policy(found.checked, found.prices or PriceTable(found.checked.currency), found.diagnostics, engine=engine)
+    return found.checked

@@ -47,7 +47,7 @@ class Catalogue:
     """The prices of one day. Raises `PriceError`, naming the extra, where the package is not installed."""
 
     def __init__(self, on: date) -> None:
-        self._on = on
+        self.on = on
         self._snapshot, version = _data()
         self.source = f"genai-prices {version}"
         self.currency = CURRENCY
@@ -59,7 +59,7 @@ class Catalogue:
         if any(model is own for own in provider.models) and any(v.when == BATCH for v in model.price_variants or ()):
             batch = self._rates(reference, model, BATCH)
             rates = rates if batch == rates else replace(rates, batch=batch)
-        return LockedModel.of(rates, catalogue=f"{provider.id}/{model.id}", source=self.source, on=self._on)
+        return LockedModel.of(rates, catalogue=f"{provider.id}/{model.id}", source=self.source, on=self.on)
 
     def changes(self, reference: str) -> date | None:
         """The first later day on which the catalogue has other prices for a model; None if it knows of none."""
@@ -67,7 +67,7 @@ class Catalogue:
         constraints = [price.constraint for price in _conditional(model)]
         constraints += [variant.constraint for variant in model.price_variants or () if variant.when == BATCH]
         days = (getattr(constraint, "start_date", None) for constraint in constraints)
-        return min((day for day in days if day is not None and day > self._on), default=None)
+        return min((day for day in days if day is not None and day > self.on), default=None)
 
     def hint(self, reference: str) -> str | None:
         """`did you mean …?` for a near miss of a model that is there."""
@@ -109,7 +109,7 @@ class Catalogue:
 
     def _rates(self, reference: str, model: "ModelInfo", context: Mapping[str, str] | None) -> Rates:
         """The dearest rates of the day: some models have a price by night."""
-        moments = (datetime.combine(self._on, moment, moment.tzinfo or UTC) for moment in _times(model))
+        moments = (datetime.combine(self.on, moment, moment.tzinfo or UTC) for moment in _times(model))
         prices = [model.get_prices(moment, context) for moment in moments]
         amounts: Amounts = {}
         for price in prices:

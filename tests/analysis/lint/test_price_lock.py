@@ -68,12 +68,12 @@ warning[L088]: no route names the model `m:gone` of the price lock
 warning[L088]: `prices.lock.json` has no price for `mini`: every attempt on it is refused
   support.policy:2:7
 2 | route mini { model "m:mini" }
-  |       ^^^^ run `policy prices lock` again
+  |       ^^^^ run `policy prices lock` again, or write `rates`
 
 warning[L088]: `prices.lock.json` has no price for `other_mini`: every attempt on it is refused
   support.policy:3:7
 3 | route other_mini { model "m:mini" }
-  |       ^^^^^^^^^^ run `policy prices lock` again
+  |       ^^^^^^^^^^ run `policy prices lock` again, or write `rates`
 
 3 warnings"""
     )

@@ -109,7 +109,7 @@ def check(subject: Subject) -> Iterator[Found]:
             yield Found(
                 span=subject.name_span("route", route.name),
                 message=f"`{table.origin}` has no price for `{route.name}`: every attempt on it is refused",
-                hint=AGAIN,
+                hint=f"{AGAIN}, or write `rates`",
             )
     for model in table.rates:
         if model not in named:
