@@ -132,9 +132,12 @@ def _facts(engine: "Engine", edition: Edition, request: Request, now: int) -> Ad
     read: Mapping[Meter, Reading | None]
     grants: tuple[Grant, ...] | None
     try:
+        engine.require_told()
         _grant_allowance(engine, edition, request, now)
         read = readings(engine.ledger, meters, place, now, edition.zone)
         grants = engine.ledger.grants(customer, outcome, now)
+        if grants is None:
+            raise LedgerUnavailable("the store did not say what the customer has")
     except LedgerUnavailable as silence:
         engine.observers.tell("store_failed", silence)
         read, grants = dict.fromkeys(meters), None

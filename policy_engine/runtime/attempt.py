@@ -16,6 +16,7 @@ from policy_engine.runtime.streaming import StreamMeter
 from policy_engine.runtime.usage import Usage, read_usage, stated
 
 if TYPE_CHECKING:
+    from policy_engine.runtime.edition import Edition
     from policy_engine.runtime.step import Step
 
 OVER_CEILING = "over_ceiling"
@@ -59,7 +60,6 @@ class Attempt:
         self.error: str | None = None
         self.over: tuple[str, ...] = ()
         self.ended = False
-        self.in_escrow = False
         self._told: Usage | None = None
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class Attempt:
     @property
     def estimate_nanos(self) -> int | None:
         """The most it was asked to cost, before any shrinking."""
-        return self.step.estimate_nanos(self.asked, self.route)
+        return worst_nanos(self.step.execution.edition, self.asked, self.route)
 
     # ------------------------------------------------------------ what it used
 
@@ -159,7 +159,7 @@ class Attempt:
         self._require_open()
         self.ended = True
         self.step.open = None
-        self.step.give_back(self.hold.id, in_escrow=self.in_escrow)
+        self.step.give_back(self.hold.id)
 
     def leave(self) -> None:
         """Settle it though nobody says how it went: at what is known, else at the reserved amount."""
@@ -260,7 +260,8 @@ class Attempt:
             amounts["tokens"] = usage.input_tokens + usage.output_tokens
         self.usage = usage
         self.cost_nanos = amounts["spent"] = self._cost(usage)
-        self.over = self.step.settle(self, amounts, in_escrow=self.in_escrow)
+        self.over = self.step.settle(self, amounts)
+        self.step.execution.engine.observers.tell("attempt_ended", self)
 
     def _cost(self, usage: Usage) -> int:
         if usage.cost_nanos is not None:
@@ -277,6 +278,16 @@ class Attempt:
                 cached_hour_write_tokens=usage.cached_hour_write_tokens,
             )
         return self.reserved_nanos
+
+
+def worst_nanos(edition: "Edition", asked: AttemptFacts, route_name: str) -> int | None:
+    """The most an attempt may cost as it was asked for; None where nobody can say."""
+    route = edition.checked.routes[route_name]
+    if asked.estimate_nanos is not None or route.cost_nanos is not None:
+        return route.cost_nanos if asked.estimate_nanos is None else asked.estimate_nanos
+    if route.rates is None or asked.input_tokens is None or asked.max_output_tokens is None:
+        return None
+    return route.rates.worst_nanos(asked.input_tokens, asked.max_output_tokens)
 
 
 def _noted(error: BaseException, step: "Step") -> BaseException:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from policy_engine.evaluation.evaluator import Bound
 from policy_engine.evaluation.facts import Reading
 from policy_engine.language.checked import Meter
-from policy_engine.ledger.protocol import Charge, Counter, Ledger
+from policy_engine.ledger.protocol import Charge, Counter, Ledger, LedgerUnavailable
 from policy_engine.ledger.windows import window_name
 
 
@@ -49,10 +49,13 @@ class Place:
 def readings(
     ledger: Ledger, meters: Iterable[Meter], place: Place, now_micros: int, zone: str
 ) -> Mapping[Meter, Reading | None]:
-    """What the ledger says of these meters, here and now."""
+    """What the ledger says of these meters, here and now. Raises `LedgerUnavailable` if it says nothing of one."""
     counters = {meter: place.counter(meter, now_micros, zone) for meter in meters}
     found = ledger.readings(counters.values())
-    return {meter: found.get(counter) for meter, counter in counters.items()}
+    read = {meter: found.get(counter) for meter, counter in counters.items()}
+    if None in read.values():
+        raise LedgerUnavailable("the store did not say what its counters hold")
+    return read
 
 
 def charges(

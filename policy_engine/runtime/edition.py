@@ -19,6 +19,9 @@ from policy_engine.ledger.protocol import Ledger
 from policy_engine.policy import Policy, compile_sources
 from policy_engine.prices.table import PriceTable
 
+MOST_EDITIONS = 8
+"""So many versions of a policy are kept ready."""
+
 POLICY, PRICES, CURRENCY = "policy", "prices", "currency"
 
 
@@ -115,6 +118,8 @@ class Editions:
             found = self._known.get(digests)
             if found is None:
                 found = self._known[digests] = Edition(policy)
+                while len(self._known) > MOST_EDITIONS:
+                    del self._known[next(iter(self._known))]  # executions that still use it have it themselves
             return found
 
     def store(self, edition: Edition) -> None:

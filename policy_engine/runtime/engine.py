@@ -7,6 +7,8 @@ from itertools import count
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from msgspec.structs import replace
+
 from policy_engine.evaluation.decision import SettleDecision
 from policy_engine.evaluation.facts import FactError, Given, Grant
 from policy_engine.language.checked import CheckedPolicy, Meter
@@ -23,7 +25,7 @@ from policy_engine.runtime.escrow import Escrow
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.leases import Leases
 from policy_engine.runtime.mapping import ErrorMap, Errors
-from policy_engine.runtime.observing import Observer, Observers
+from policy_engine.runtime.observing import Observer, Observers, log
 
 if TYPE_CHECKING:
     from policy_engine.runtime.watching import Watching
@@ -271,33 +273,26 @@ class Engine:
             self.escrow.owe(call)
             return None
 
-    def owe_hold(self, hold: Hold, amounts: Mapping[str, int]) -> None:
-        """Book in full, later, what was held without the ledger."""
-        free = Hold(
-            hold.id,
-            tuple(Charge(charge.counter, charge.amount, None, charge.rule) for charge in hold.charges),
-            hold.grant,
-            hold.owner,
-            hold.expires_micros,
-            hold.execution,
-            hold.policy_digest,
-            hold.price_digest,
-        )
+    def require_told(self) -> None:
+        """Raise `LedgerUnavailable` while there is something that the ledger does not know."""
+        if self.escrow.owes and not self.escrow.reconcile():
+            raise LedgerUnavailable("the store has yet to be told what was done while it was silent")
+
+    def owe_hold(self, hold: Hold) -> None:
+        """Hold it in the ledger later, whatever the limits: it has begun."""
+        free = replace(hold, charges=tuple([replace(charge, limit=None) for charge in hold.charges]))
 
         def book() -> None:
             try:
                 self.ledger.reserve([free], self.clock.now_micros())
             except LedgerUnavailable:
                 raise
-            except LedgerError:
-                pass  # the request that was given up did arrive: it is held already
-            self.ledger.settle(hold.id, amounts)
+            except LedgerError as error:
+                # The request that was given up did arrive: it is held already.
+                log.info("held already: %s", error)
             self.escrow.forget(hold.id)
 
         self.escrow.owe(book)
-
-    def let_go(self, run: Execution) -> None:
-        self.leases.let_go(run)
 
     def _later(self, event: str, outcome: str, customer: str, key: str) -> SettleDecision:
         while True:

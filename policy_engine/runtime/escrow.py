@@ -36,18 +36,11 @@ class Escrow:
             self._held[hold_id] = nanos
             return True
 
-    def settle(self, hold_id: str, nanos: int) -> bool:
-        """Replace a reserved amount by what it came to; False if it was not held here."""
+    def settle(self, hold_id: str, nanos: int) -> None:
+        """Replace a reserved amount by what it came to, if it is held here."""
         with self._lock:
-            if hold_id not in self._held:
-                return False
-            del self._held[hold_id]
-            self._settled[hold_id] = nanos
-            return True
-
-    def has(self, hold_id: str) -> bool:
-        """Whether this is held here, and not in the ledger."""
-        return hold_id in self._held
+            if self._held.pop(hold_id, None) is not None:
+                self._settled[hold_id] = nanos
 
     def forget(self, hold_id: str) -> None:
         """The ledger knows of it now."""

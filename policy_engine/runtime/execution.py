@@ -199,15 +199,15 @@ class Execution:
         try:
             for step in self._steps:
                 step.leave()
-            if self.state == RUNNING and not self._lost:
+            if self.is_running:
                 self.abort()
         except LedgerError:
             if error is None:
                 raise
             log.exception("the execution `%s` could not be ended in the ledger", self.key)
         finally:
-            self.engine.let_go(self)
-            self.engine.observers.tell("ended", self)
+            if self.engine.leases.let_go(self):
+                self.engine.observers.tell("ended", self)
 
     # ------------------------------------------------------------ for steps
 
@@ -217,6 +217,11 @@ class Execution:
             raise NotRunning(f"the execution `{self.key}` was taken over: its lease had ended")
         if self.state != RUNNING:
             raise NotRunning(f"the execution `{self.key}` is {self.state}")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes on, here."""
+        return self.state == RUNNING and not self._lost
 
     def next_hold(self) -> str:
         """The id of the next attempt's hold."""
@@ -291,7 +296,7 @@ class Execution:
             if self.state != RUNNING or self._lost or self.engine.escrow.owes:
                 return
             open_ = [hold_id for hold_id, (_, came_to) in self.held.items() if came_to is None]
-            holds = [*self._admitted_by, *(hold_id for hold_id in open_ if not self.engine.escrow.has(hold_id))]
+            holds = [*self._admitted_by, *open_]
             changed = replace(self.record, lease_micros=expires_micros)
             if self.engine.ledger.change(changed, renew=holds, expires_micros=expires_micros):
                 self.record = replace(changed, version=changed.version + 1)

@@ -34,18 +34,21 @@ class Leases:
 
     def keep(self, run: "Execution") -> None:
         """Renew it until `let_go`."""
-        if self.lease_micros is None:
-            return
         with self._lock:
             self._runs.add(run)
+            if self.lease_micros is None:
+                return
             if self._thread is None or not self._thread.is_alive():  # also after a fork
                 self._stop = Event()
                 self._thread = Thread(target=self._renew_on, name="policy_engine leases", daemon=True)
                 self._thread.start()
 
-    def let_go(self, run: "Execution") -> None:
+    def let_go(self, run: "Execution") -> bool:
+        """Whether it was kept until now."""
         with self._lock:
+            kept = run in self._runs
             self._runs.discard(run)
+            return kept
 
     def close(self) -> None:
         """Renew nothing any more."""

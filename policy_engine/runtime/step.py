@@ -1,20 +1,13 @@
 """One step: where its attempts go, one after the other."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from policy_engine.evaluation.decision import (
-    AttemptDecision,
-    Digests,
-    FailureDecision,
-    Head,
-    ProgressDecision,
-)
-from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, ProgressFacts, Reading
-from policy_engine.language.checked import Meter
-from policy_engine.ledger.protocol import Hold, LedgerUnavailable
+from policy_engine.evaluation.decision import AttemptDecision, Digests, FailureDecision, Head, ProgressDecision
+from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, ProgressFacts
+from policy_engine.runtime import asking
 from policy_engine.runtime.attempt import OVER_CEILING, Attempt
-from policy_engine.runtime.counting import Place, charges, own_readings, readings
+from policy_engine.runtime.counting import Place
 from policy_engine.runtime.errors import HandedOff, NotRunning, Stopped
 from policy_engine.runtime.mapping import ErrorMap
 
@@ -64,7 +57,7 @@ class Step:
             "estimate_nanos": estimate_nanos,
         }
         self._delay_micros = 0
-        self._began_micros = execution.engine.clock.now_micros()
+        self.began_micros = execution.engine.clock.now_micros()
 
     def __repr__(self) -> str:
         return f"<Step `{self.name}` on {self.route}: {self.ended or 'running'}>"
@@ -101,12 +94,16 @@ class Step:
             if self._delay_micros:
                 delay, self._delay_micros = self._delay_micros, 0
                 yield delay
+            if not self.execution.is_running:  # another step has ended it
+                self.ended = "left"
+                return
             self.pending = self._ask(**self._asks)
 
     def _find(self) -> Iterator[int]:
         if self.open is not None and self.open is not self.pending:
             raise NotRunning(f"the step `{self.name}` is waiting for its attempt to be left: use it in a `with`")
         if self.ended is None:
+            self.execution.require_running()
             yield from self.seek()
 
     def _found(self) -> Attempt | None:
@@ -189,7 +186,7 @@ class Step:
             now = engine.clock.now_micros()
             place = self._place()
             facts = AttemptFacts(
-                **self._facts(now, place),
+                **asking.facts(self, now, place),
                 input_tokens=input_tokens,
                 max_output_tokens=max_output_tokens,
                 min_output_tokens=min_output_tokens,
@@ -198,10 +195,10 @@ class Step:
             decision = execution.edition.evaluator.attempt(facts)
             if decision.effect != "go" and not self.shadow:
                 break
-            attempt = self._attempt(hold_id, facts, decision, place, now)
-            held = self._reserve(attempt, now)
+            attempt = asking.attempt(self, hold_id, facts, decision, place, now)
+            held = asking.reserve(attempt, now)
             if held is None:
-                decision = _silent(decision)
+                decision = asking.refusal(decision, "store_silent")
                 break
             if held:
                 self.decisions.append(decision)
@@ -212,7 +209,7 @@ class Step:
                 engine.observers.tell("attempt_began", attempt)
                 return attempt
         if decision.effect == "go":
-            decision = _overtaken(decision)
+            decision = asking.refusal(decision, OVER_CEILING)
         self.decisions.append(decision)
         execution.say(decision, facts, self)
         self.fail(OVER_CEILING, input_tokens=input_tokens)
@@ -228,14 +225,14 @@ class Step:
             now = engine.clock.now_micros()
             place = self._place()
             facts = FailureFacts(
-                **self._facts(now, place),
+                **asking.facts(self, now, place),
                 input_tokens=input_tokens,
                 error=error,
                 visited=tuple(self.visited),
                 retries=dict(self.retries),
             )
             decision = execution.edition.evaluator.failure(facts)
-            if decision.effect != "hand_off" or self._count_handoff(facts, decision, place, now):
+            if decision.effect != "hand_off" or asking.count_handoff(self, facts, decision, place, now):
                 break
             decision = nowhere  # if another execution takes the last one every time
         self.decisions.append(decision)
@@ -267,15 +264,9 @@ class Step:
         engine = execution.engine
         now = engine.clock.now_micros()
         place = self._place()
-        facts = self._facts(now, place, otherwise=asked.meters)
-        meters = dict(facts["meters"])
-        if facts["meters"] is not asked.meters:
-            for charge in attempt.hold.charges:
-                meter = charge.counter.meter
-                held = meters.get(meter)
-                if held is not None and place.counter(meter, now, execution.edition.zone) == charge.counter:
-                    meters[meter] = Reading(held.settled, held.reserved - charge.amount)
-        facts |= {"attempt": self.attempts, "input_tokens": asked.input_tokens, "meters": meters}
+        facts = asking.facts(self, now, place, otherwise=asked.meters)
+        facts["meters"] = asking.without(attempt, facts["meters"], place, now)
+        facts |= {"attempt": self.attempts, "input_tokens": asked.input_tokens}
         progress = ProgressFacts(
             **facts,
             output_tokens=output_tokens,
@@ -297,127 +288,29 @@ class Step:
         """Count every retry on this route as made, so that the next failure moves on. For recorded work."""
         self.retries = dict.fromkeys(self.execution.edition.checked.error_classes, 1_000)
 
-    def estimate_nanos(self, asked: AttemptFacts, route_name: str) -> int | None:
-        """The most an attempt may cost as it was asked for; None where nobody can say."""
-        route = self.execution.edition.checked.routes[route_name]
-        if asked.estimate_nanos is not None or route.cost_nanos is not None:
-            return route.cost_nanos if asked.estimate_nanos is None else asked.estimate_nanos
-        if route.rates is None or asked.input_tokens is None or asked.max_output_tokens is None:
-            return None
-        return route.rates.worst_nanos(asked.input_tokens, asked.max_output_tokens)
+    # ------------------------------------------------------------ settling
 
-    # ------------------------------------------------------------ holding and settling
-
-    def settle(self, attempt: Attempt, amounts: dict[str, int], *, in_escrow: bool) -> tuple[str, ...]:
-        """Book what an attempt came to, in the ledger or for it. Answers the quantities above what was reserved."""
+    def settle(self, attempt: Attempt, amounts: dict[str, int]) -> tuple[str, ...]:
+        """Book what an attempt came to. Answers the quantities above what was reserved."""
         execution, hold = self.execution, attempt.hold
         engine = execution.engine
         execution.incurred(hold.id, amounts, amounts["spent"])
-        if in_escrow:
-            engine.escrow.settle(hold.id, amounts["spent"])
-            engine.owe_hold(hold, amounts)
-            over: tuple[str, ...] = ()
-        else:
-            over = engine.now_or_later(lambda: engine.ledger.settle(hold.id, amounts)) or ()
-        engine.observers.tell("attempt_ended", attempt)
+        engine.escrow.settle(hold.id, amounts["spent"])
+        over = engine.now_or_later(lambda: engine.ledger.settle(hold.id, amounts))
+        if over is None:  # told later; the same can be said here
+            above = (
+                c.counter.meter.quantity for c in hold.charges if amounts.get(c.counter.meter.quantity, 0) > c.amount
+            )
+            over = tuple(dict.fromkeys(above))
         return over
 
-    def give_back(self, hold_id: str, *, in_escrow: bool) -> None:
+    def give_back(self, hold_id: str) -> None:
         """An attempt was never made."""
         engine = self.execution.engine
         self.execution.released(hold_id)
         self.attempts -= 1
-        if in_escrow:
-            engine.escrow.forget(hold_id)
-        else:
-            engine.now_or_later(lambda: engine.ledger.release(hold_id))
-
-    def _attempt(self, hold_id: str, facts: AttemptFacts, decision: AttemptDecision, place: Place, now: int) -> Attempt:
-        if self.shadow:
-            # Nothing is refused and nothing cut: what was asked is held, under no bound.
-            reserved = self.estimate_nanos(facts, place.route) or 0
-            cap = facts.max_output_tokens
-            tokens = (facts.input_tokens or 0) + (cap or 0)
-        else:
-            assert decision.reserved_nanos is not None  # noqa: S101 - a go reserves an amount
-            reserved, cap, tokens = decision.reserved_nanos, decision.output_cap, decision.reserved_tokens or 0
-        return Attempt(
-            self,
-            self._hold(hold_id, facts, reserved, tokens, place, now),
-            decision,
-            facts,
-            now,
-            reserved_nanos=reserved,
-            max_output_tokens=cap,
-        )
-
-    def _reserve(self, attempt: Attempt, now: int) -> bool | None:
-        """Whether it is held; None if the store is silent and nothing may be spent without it."""
-        execution = self.execution
-        engine = execution.engine
-        try:
-            return not engine.ledger.reserve([attempt.hold], now)
-        except LedgerUnavailable as silence:
-            engine.observers.tell("store_failed", silence)
-            most = None if self.shadow else execution.edition.checked.escrow_nanos
-            if most is None and not self.shadow:
-                return None
-            if not engine.escrow.hold(attempt.hold.id, attempt.reserved_nanos, most):
-                return None
-            attempt.in_escrow = True
-            return True
-
-    def _hold(
-        self, hold_id: str, facts: AttemptFacts, reserved_nanos: int, tokens: int, place: Place, now: int
-    ) -> Hold:
-        execution = self.execution
-        edition = execution.edition
-        amounts = {"spent": reserved_nanos, "attempts": 1, "tokens": tokens}
-        bounds = () if self.shadow else edition.evaluator.attempt_bounds(facts, reserved_nanos)
-        price = execution.price_nanos
-        held = charges(
-            edition.meters,
-            amounts,
-            bounds,
-            place,
-            now,
-            edition.zone,
-            rule=lambda meter, limit: edition.rule_of(meter, limit, price),
-        )
-        return execution.engine.hold(hold_id, tuple(held), execution.id, edition, now)
-
-    def _count_handoff(self, facts: FailureFacts, decision: FailureDecision, place: Place, now: int) -> bool:
-        """Take one count of the handoff's limits; False if another execution took the last one."""
-        execution = self.execution
-        engine, edition = execution.engine, execution.edition
-        assert decision.route is not None  # noqa: S101 - a handoff names its route
-        there = place.at(route=decision.route)
-        bounds = () if self.shadow else edition.evaluator.handoff_bounds(facts, decision.route)
-        held = tuple(
-            charges(
-                edition.handoff_meters,
-                {"count": 1},
-                bounds,
-                there,
-                now,
-                edition.zone,
-                rule=lambda meter, limit: edition.rule_of(meter, limit, 0),
-            )
-        )
-        hold = engine.hold(f"{execution.next_hold()}h", held, execution.id, edition, now)
-        try:
-            if engine.ledger.reserve([hold], now):
-                return False
-        except LedgerUnavailable as silence:
-            engine.observers.tell("store_failed", silence)
-            if any(charge.limit is not None for charge in held):
-                return False  # nobody can say whether the desk has room
-            engine.owe_hold(hold, {})
-            return True
-        engine.now_or_later(lambda: engine.ledger.settle(hold.id))
-        return True
-
-    # ------------------------------------------------------------ facts
+        engine.escrow.forget(hold_id)
+        engine.now_or_later(lambda: engine.ledger.release(hold_id))
 
     def _require_ready(self) -> None:
         self.execution.require_running()
@@ -427,45 +320,3 @@ class Step:
 
     def _place(self) -> Place:
         return self.execution.place.at(route=self.route, step=self.name)
-
-    def _facts(self, now: int, place: Place, *, otherwise: Any = None) -> dict[str, Any]:
-        """`otherwise` are the readings to go by if the store is silent; left out: what is known without it."""
-        execution = self.execution
-        engine, edition = execution.engine, execution.edition
-        wanted: tuple[Meter, ...] = edition.meters_running(place.outcome, place.plan, place.lane)
-        escrow = None
-        try:
-            read = readings(engine.ledger, wanted, place, now, edition.zone)
-        except LedgerUnavailable as silence:
-            engine.observers.tell("store_failed", silence)
-            if otherwise is not None:
-                read = otherwise
-            else:
-                read = own_readings(wanted, execution.own_charges(), place, now, edition.zone)
-                escrow = engine.escrow.reading() if edition.checked.escrow_nanos is not None else None
-        return {
-            "customer": place.customer,
-            "outcome": place.outcome,
-            "plan": place.plan,
-            "given": execution.given,
-            "meters": read,
-            "escrow": escrow,
-            "lane": place.lane,
-            "route": self.route,
-            "step": self.name,
-            "price_nanos": execution.price_nanos,
-            "attempt": self.attempts + 1,
-            "failures": self.failures,
-            "elapsed_micros": max(0, now - execution.admitted_micros),
-            "step_elapsed_micros": max(0, now - self._began_micros),
-        }
-
-
-def _silent(decision: AttemptDecision) -> AttemptDecision:
-    """A refusal because nothing can be reserved."""
-    return AttemptDecision(Head("refuse", "store_silent", decision.currency, decision.digests))
-
-
-def _overtaken(decision: AttemptDecision) -> AttemptDecision:
-    """A refusal in place of a go that others took away again and again."""
-    return AttemptDecision(Head("refuse", OVER_CEILING, decision.currency, decision.digests))

@@ -1,0 +1,151 @@
+"""What the policy is asked for a step, and what is held for its answer.
+
+Where the store is silent, the counters of windows are unknown; what the execution itself has incurred is known here.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from policy_engine.evaluation.decision import AttemptDecision, FailureDecision, Head
+from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, Reading, Readings
+from policy_engine.language.checked import Meter
+from policy_engine.ledger.protocol import LedgerUnavailable
+from policy_engine.runtime.attempt import Attempt, worst_nanos
+from policy_engine.runtime.counting import Place, charges, own_readings, readings
+
+if TYPE_CHECKING:
+    from policy_engine.runtime.step import Step
+
+
+def facts(step: "Step", now: int, place: Place, *, otherwise: Readings | None = None) -> dict[str, Any]:
+    """What every point after admission knows.
+
+    `otherwise` are the readings to go by if the store is silent; left out: what is known without it.
+    """
+    execution = step.execution
+    engine, edition = execution.engine, execution.edition
+    wanted = edition.meters_running(place.outcome, place.plan, place.lane)
+    escrow = None
+    read: Mapping[Meter, Reading | None]
+    try:
+        engine.require_told()
+        read = readings(engine.ledger, wanted, place, now, edition.zone)
+    except LedgerUnavailable as silence:
+        engine.observers.tell("store_failed", silence)
+        if otherwise is not None:
+            read = otherwise
+        else:
+            read = own_readings(wanted, execution.own_charges(), place, now, edition.zone)
+        escrow = engine.escrow.reading() if edition.checked.escrow_nanos is not None else None
+    return {
+        "customer": place.customer,
+        "outcome": place.outcome,
+        "plan": place.plan,
+        "given": execution.given,
+        "meters": read,
+        "escrow": escrow,
+        "lane": place.lane,
+        "route": step.route,
+        "step": step.name,
+        "price_nanos": execution.price_nanos,
+        "attempt": step.attempts + 1,
+        "failures": step.failures,
+        "elapsed_micros": max(0, now - execution.admitted_micros),
+        "step_elapsed_micros": max(0, now - step.began_micros),
+    }
+
+
+def without(attempt: Attempt, meters: Readings, place: Place, now: int) -> Readings:
+    """Readings without what this attempt itself holds."""
+    if meters is attempt.asked.meters:
+        return meters  # they were read before it was held
+    zone = attempt.step.execution.edition.zone
+    found = dict(meters)
+    for charge in attempt.hold.charges:
+        meter = charge.counter.meter
+        held = found.get(meter)
+        if held is not None and place.counter(meter, now, zone) == charge.counter:
+            found[meter] = Reading(held.settled, held.reserved - charge.amount)
+    return found
+
+
+def attempt(
+    step: "Step", hold_id: str, asked: AttemptFacts, decision: AttemptDecision, place: Place, now: int
+) -> Attempt:
+    """The attempt that a go permits, not reserved yet."""
+    execution = step.execution
+    edition, price = execution.edition, execution.price_nanos
+    if step.shadow:
+        # Nothing is refused and nothing cut: what was asked is held, under no bound.
+        reserved = worst_nanos(edition, asked, place.route) or 0
+        cap = asked.max_output_tokens
+        tokens = (asked.input_tokens or 0) + (cap or 0)
+    else:
+        assert decision.reserved_nanos is not None  # noqa: S101 - a go reserves an amount
+        reserved, cap, tokens = decision.reserved_nanos, decision.output_cap, decision.reserved_tokens or 0
+    held = charges(
+        edition.meters,
+        {"spent": reserved, "attempts": 1, "tokens": tokens},
+        () if step.shadow else edition.evaluator.attempt_bounds(asked, reserved),
+        place,
+        now,
+        edition.zone,
+        rule=lambda meter, limit: edition.rule_of(meter, limit, price),
+    )
+    hold = execution.engine.hold(hold_id, tuple(held), execution.id, edition, now)
+    return Attempt(step, hold, decision, asked, now, reserved_nanos=reserved, max_output_tokens=cap)
+
+
+def reserve(attempt: Attempt, now: int) -> bool | None:
+    """Whether it is held now; None if the store is silent and nothing may be spent without it."""
+    step = attempt.step
+    engine = step.execution.engine
+    try:
+        engine.require_told()
+        return not engine.ledger.reserve([attempt.hold], now)
+    except LedgerUnavailable as silence:
+        engine.observers.tell("store_failed", silence)
+        most = step.execution.edition.checked.escrow_nanos
+        if step.shadow:
+            most = None
+        elif most is None:
+            return None
+        if not engine.escrow.hold(attempt.hold.id, attempt.reserved_nanos, most):
+            return None
+        engine.owe_hold(attempt.hold)
+        return True
+
+
+def count_handoff(step: "Step", asked: FailureFacts, decision: FailureDecision, place: Place, now: int) -> bool:
+    """Take one count of the handoff's limits; False if another execution took the last one."""
+    execution = step.execution
+    engine, edition = execution.engine, execution.edition
+    assert decision.route is not None  # noqa: S101 - a handoff names its route
+    held = tuple(
+        charges(
+            edition.handoff_meters,
+            {"count": 1},
+            () if step.shadow else edition.evaluator.handoff_bounds(asked, decision.route),
+            place.at(route=decision.route),
+            now,
+            edition.zone,
+            rule=lambda meter, limit: edition.rule_of(meter, limit, 0),
+        )
+    )
+    hold = engine.hold(f"{execution.next_hold()}h", held, execution.id, edition, now)
+    try:
+        engine.require_told()
+        if engine.ledger.reserve([hold], now):
+            return False
+    except LedgerUnavailable as silence:
+        engine.observers.tell("store_failed", silence)
+        if any(charge.limit is not None for charge in held):
+            return False  # nobody can say whether the desk has room
+        engine.owe_hold(hold)
+    engine.now_or_later(lambda: engine.ledger.settle(hold.id))
+    return True
+
+
+def refusal(decision: AttemptDecision, reason: str) -> AttemptDecision:
+    """A refusal in place of a go that could not be held."""
+    return AttemptDecision(Head("refuse", reason, decision.currency, decision.digests))

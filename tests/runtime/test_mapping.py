@@ -1,0 +1,70 @@
+"""Errors to classes: the caller's first, then what every client has in common."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from policy_engine.language.vocabulary import ERROR_CLASSES
+from policy_engine.runtime import mapping
+from policy_engine.runtime.mapping import ErrorMap, Failure
+
+BUILT_IN = ErrorMap(None, ERROR_CLASSES)
+
+
+def error(name: str = "Oops", base: type[Exception] = Exception, module: str = "mine", **attributes: Any) -> Exception:
+    """An exception of a client that need not be installed."""
+    return type(name, (base,), {"__module__": module} | attributes)("as it came")  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("raised", "found"),
+    [
+        (TimeoutError(), Failure("timeout")),
+        (error(base=TimeoutError), Failure("timeout")),
+        (ConnectionResetError(), Failure("connection")),
+        (ConnectionRefusedError(), Failure("connection", billed=False)),
+        (error(status_code=429), Failure("rate_limit", billed=False)),
+        (error(status=429), Failure("rate_limit", billed=False)),
+        (error(response=SimpleNamespace(status_code=429)), Failure("rate_limit", billed=False)),
+        (error(status_code=401), Failure("auth", billed=False)),
+        (error(status_code=500), Failure("server_error")),
+        (error(status_code=507), Failure("server_error")),
+        (error(status_code=503), Failure("unavailable")),
+        (error(status_code=529), Failure("unavailable")),
+        (error(status_code=504), Failure("timeout")),
+        (error(status_code=400), Failure("bad_request", billed=False)),
+        (error(status_code=400, code="context_length_exceeded"), Failure("context_length", billed=False)),
+        (error(status_code=400, code="content_filter"), Failure("content_filter")),
+        (error("APITimeoutError", module="openai"), Failure("timeout")),
+        (error("APIConnectionError", module="anthropic._exceptions"), Failure("connection")),
+        (error("ConnectError", module="httpx"), Failure("connection", billed=False)),
+        (error("ReadTimeout", type(error("TimeoutException", module="httpx")), "httpx"), Failure("timeout")),
+        (error("APITimeoutError", module="mine"), None),
+        (error(status_code=200), None),
+        (error(status_code="429"), None),
+        (error(status_code=True), None),
+        (error(), None),
+        (ValueError(), None),
+        (OSError("disk"), None),
+        (KeyboardInterrupt(), None),
+    ],
+    ids=lambda item: item.error if isinstance(item, Failure) else type(item).__name__,
+)
+def test_what_is_built_in(raised: BaseException, found: Failure | None) -> None:
+    assert BUILT_IN.failure(raised) == found
+
+
+@pytest.mark.parametrize("known", [mapping._BY_CLASS, mapping._BY_STATUS, mapping._BY_CODE, mapping._BY_NAME])
+def test_every_built_in_class_is_one_of_the_language(known: dict[Any, Failure]) -> None:
+    assert {failure.error for failure in known.values()} <= set(ERROR_CLASSES)
+
+
+def test_the_most_specific_class_wins_and_the_innermost_mapping() -> None:
+    outer = ErrorMap({OSError: "server_error", TimeoutError: "unavailable"}, ERROR_CLASSES)
+    inner = ErrorMap({ConnectionError: "rate_limit", ConnectionResetError: None}, ERROR_CLASSES, outer)
+    assert inner.failure(TimeoutError()) == Failure("unavailable")
+    assert inner.failure(ConnectionAbortedError()) == Failure("rate_limit")
+    assert inner.failure(ConnectionResetError()) is None
+    assert inner.failure(FileNotFoundError()) == Failure("server_error")
+    assert outer.failure(ConnectionResetError()) == Failure("server_error")

@@ -1,0 +1,105 @@
+"""Usages of every client, read without importing one."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from policy_engine.runtime.usage import Usage, UsageError, nanos, read_usage, stated
+
+
+def thing(**values: Any) -> Any:
+    """An object as clients have them, all the way down."""
+    return SimpleNamespace(**{n: thing(**v) if isinstance(v, dict) else v for n, v in values.items()})
+
+
+SHAPES: list[tuple[str, dict[str, Any], Usage]] = [
+    (
+        "openai responses",
+        {
+            "input_tokens": 1000,
+            "input_tokens_details": {"cached_tokens": 600},
+            "output_tokens": 50,
+            "output_tokens_details": {"reasoning_tokens": 20},
+            "total_tokens": 1050,
+        },
+        Usage(1000, 50, 600),
+    ),
+    (
+        "openai chat",
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "total_tokens": 1050,
+            "prompt_tokens_details": {"cached_tokens": 600, "audio_tokens": 0},
+        },
+        Usage(1000, 50, 600),
+    ),
+    ("openai chat, no details", {"prompt_tokens": 10, "completion_tokens": 5}, Usage(10, 5)),
+    ("openai embeddings", {"prompt_tokens": 10, "total_tokens": 10}, Usage(10, 0)),
+    ("details of nothing", {"input_tokens": 1, "output_tokens": 2, "input_tokens_details": None}, Usage(1, 2)),
+    (
+        "anthropic",
+        {
+            "input_tokens": 100,
+            "cache_read_input_tokens": 600,
+            "cache_creation_input_tokens": 300,
+            "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 100},
+            "output_tokens": 50,
+            "service_tier": "standard",
+        },
+        Usage(1000, 50, 600, 200, 100),
+    ),
+    (
+        "anthropic, nothing cached",
+        {
+            "input_tokens": 100,
+            "cache_read_input_tokens": None,
+            "cache_creation_input_tokens": 0,
+            "cache_creation": None,
+            "output_tokens": 50,
+        },
+        Usage(100, 50),
+    ),
+    ("our own words", {"input_tokens": 10, "output_tokens": 5, "cached_tokens": 4}, Usage(10, 5, 4)),
+]
+
+
+@pytest.mark.parametrize(("shape", "usage"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES])
+def test_every_shape_is_read(shape: dict[str, Any], usage: Usage) -> None:
+    assert read_usage(shape) == usage
+    assert read_usage(thing(**shape)) == usage
+    assert read_usage({"id": "r1", "usage": shape}) == usage
+    assert read_usage(thing(id="r1", usage=shape)) == usage
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (None, "`NoneType`"),
+        ({}, "an empty mapping"),
+        ({"tokens": 3}, "a mapping of `tokens`"),
+        (object(), "`object`"),
+        ({"input_tokens": -1, "output_tokens": 0}, "`input_tokens` is -1"),
+        ({"input_tokens": 1.5, "output_tokens": 0}, "`input_tokens` is 1.5"),
+        ({"prompt_tokens": True}, "`prompt_tokens` is True"),
+        ({"input_tokens": 1, "output_tokens": 2, "input_tokens_details": {"cached_tokens": "1"}}, "`cached_tokens`"),
+    ],
+)
+def test_what_cannot_be_read_is_named(shape: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_usage(shape)
+
+
+@pytest.mark.parametrize(
+    ("amount", "found"), [("$0.10", 10**8), ("0.1", 10**8), (0.1, 10**8), (1, 10**9), (1e-10, 1), ("0.00", 0)]
+)
+def test_a_cost_is_rounded_up(amount: Any, found: int) -> None:
+    assert nanos(amount, "USD") == found
+    assert stated("USD", cost=amount) == Usage(cost_nanos=found)
+
+
+@pytest.mark.parametrize("amount", ["€1", "much", -1, float("nan")])
+def test_a_cost_that_is_none(amount: Any) -> None:
+    with pytest.raises(UsageError):
+        nanos(amount, "USD")
