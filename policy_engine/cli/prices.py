@@ -1,20 +1,18 @@
 """`policy prices`: write down what models cost, and see what has changed since."""
 
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from policy_engine.cli.app import CLEAN, FINDINGS
+from policy_engine.cli.catalogue import amount, look_up, open_catalogue, unstated
 from policy_engine.cli.options import PolicyPath, screen_options
-from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Screen
 
 if TYPE_CHECKING:
-    from policy_engine.language.checked import CheckedPolicy
-    from policy_engine.prices.catalogue import Catalogue, Unlisted
-    from policy_engine.prices.lock import Lock, LockedModel
+    from policy_engine.prices.catalogue import Catalogue
+    from policy_engine.prices.lock import Lock
 
 STDIN = "-"
 
@@ -88,53 +86,6 @@ def _lock(screen: Screen, paths: tuple[str, ...], output: str | None, form: str)
     return FINDINGS if unlisted else CLEAN
 
 
-def unstated(policy: "CheckedPolicy") -> dict[str, tuple[str, ...]]:
-    """The models whose routes leave their price to a table, with those routes, in the order they are written."""
-    found: dict[str, tuple[str, ...]] = {}
-    for route in sorted(policy.routes.values(), key=lambda route: route.span.order):
-        if route.kind == "model" and route.rates is None and route.cost_nanos is None:
-            found[route.reference] = (*found.get(route.reference, ()), route.name)
-    return found
-
-
-def open_catalogue(policy: "CheckedPolicy") -> "Catalogue":
-    """Today's prices. Raises `Problem` where there are none, or none in the policy's currency."""
-    from policy_engine.cli.reading import unpriceable
-    from policy_engine.prices.catalogue import CURRENCY, Catalogue
-    from policy_engine.prices.records import PriceError
-
-    if policy.currency != CURRENCY:
-        raise Problem(
-            f"the catalogue has prices in {CURRENCY}, and the policy is in {policy.currency}",
-            hint=f"write `rates` in {policy.currency} on its routes",
-        )
-    try:
-        return Catalogue(today())
-    except PriceError as error:
-        raise unpriceable(error) from None
-
-
-def today() -> date:
-    """The day whose prices are looked up."""
-    return datetime.now(UTC).date()
-
-
-def look_up(
-    catalogue: "Catalogue", wanted: "dict[str, tuple[str, ...]]"
-) -> "tuple[dict[str, LockedModel], list[Unlisted]]":
-    """What the catalogue has of these models, and why it has not the others."""
-    from policy_engine.prices.catalogue import Unlisted
-
-    found: dict[str, LockedModel] = {}
-    unlisted: list[Unlisted] = []
-    for model in wanted:
-        try:
-            found[model] = catalogue.entry(model)
-        except Unlisted as error:
-            unlisted.append(error)
-    return found, unlisted
-
-
 def _beside(paths: tuple[str, ...]) -> Path:
     """Where the lock of a policy lies. Raises a usage error where that is not one place."""
     from policy_engine.prices.table import LOCK_NAME
@@ -200,11 +151,3 @@ def _show(screen: Screen, lock: "Lock", target: Path, catalogue: "Catalogue") ->
         later = catalogue.changes(model)
         if later is not None:
             screen.say(("note: ", "note"), f"{model} has other prices from {later.isoformat()} on: lock them then")
-
-
-def amount(picos: int | None) -> str:
-    """A rate in the catalogue's currency per million tokens."""
-    from policy_engine.language.units import PICOS_PER_NANO, print_money
-    from policy_engine.prices.catalogue import CURRENCY
-
-    return "–" if picos is None else print_money(picos * 10**6 // PICOS_PER_NANO, CURRENCY)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.cli.app import CLEAN, FINDINGS
-from policy_engine.cli.prices import amount, look_up, open_catalogue, unstated
+from policy_engine.cli.catalogue import amount, look_up, open_catalogue, unstated
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Screen
 from policy_engine.language.diagnostics import count

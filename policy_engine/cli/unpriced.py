@@ -35,13 +35,12 @@ def with_models_meant(found: "PolicySet") -> "tuple[Diagnostic, ...]":
 
 def _hints() -> Callable[[str], str | None] | None:
     """What to do about a model, by its reference."""
-    from datetime import UTC, datetime
-
+    from policy_engine.cli.catalogue import today
     from policy_engine.prices.catalogue import Catalogue, Unlisted
     from policy_engine.prices.records import PriceError
 
     try:
-        catalogue = Catalogue(datetime.now(UTC).date())
+        catalogue = Catalogue(today())
     except PriceError:
         return None
 

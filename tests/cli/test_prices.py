@@ -11,7 +11,7 @@ import pytest
 from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
 from genai_prices.types import ConditionalPrice, Provider, StartDateConstraint
 
-from policy_engine.cli import prices
+from policy_engine.cli import catalogue
 from policy_engine.language.units import Rates, Tier
 from policy_engine.prices.lock import Lock, LockedModel
 from policy_engine.prices.table import PriceTable
@@ -53,7 +53,7 @@ def _catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import genai_prices
 
     monkeypatch.setattr(genai_prices, "__version__", VERSION)
-    monkeypatch.setattr(prices, "today", lambda: DAY)
+    monkeypatch.setattr(catalogue, "today", lambda: DAY)
     maker = Provider(id="maker", name="Maker", api_pattern="x", models=MODELS)
     set_custom_snapshot(DataSnapshot(providers=[maker], from_auto_update=False))
     yield
