@@ -44,6 +44,8 @@ FLOORS = {
     "analysis": 4,
     "runtime": 5,
     "insight": 6,
+    "adapters": 6,
+    "telemetry": 6,
     "testing": 6,
     "pytest_plugin": 7,
     "": 6,
@@ -93,6 +95,9 @@ HEAVY = {
     "cachetools": ("evaluation", "prices"),
     "polars": ("evaluation.batch", "ledger.parquet", "policy"),  # the latter for an annotation
     "z3": ("analysis.satisfy.prove",),
+    "openai": ("adapters.openai",),
+    "anthropic": ("adapters.anthropic",),
+    "opentelemetry": ("telemetry.otel",),
 }
 """Where a heavy package may be imported."""
 

@@ -1,0 +1,111 @@
+"""Every decision, written down where it can be asked again.
+
+    engine = Engine(policy, observers=[DecisionLog("decisions.jsonl")])
+
+A line holds all the policy read and all it said (`entries.py`); `policy replay --decisions` asks a policy again and
+reports any difference. Decisions are written after the fact: a log that cannot be written loses lines, it stops no
+work and spends nothing. What is lost is reported to the logger `policy_engine.runtime`.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+
+from policy_engine.evaluation.decision import Decision
+from policy_engine.evaluation.facts import Facts
+from policy_engine.runtime.clock import Clock, SystemClock
+from policy_engine.runtime.observing import Observer
+from policy_engine.telemetry.entries import Entry, entry_of, line_of
+
+if TYPE_CHECKING:
+    from policy_engine.runtime.execution import Execution
+    from policy_engine.runtime.step import Step
+
+Sink = Callable[[Entry], object]
+
+
+class DecisionLog(Observer):
+    """Writes every decision to a file, a `logging.Logger` (level INFO, the line is the message) or a function.
+
+    A file is appended to, one line per decision in one write, so that several processes may share it. With `fsync`
+    each line is on the disk before work goes on; without, the operating system may lose the last ones in a power
+    failure, never when only the process dies. `clock` gives the times.
+    """
+
+    def __init__(
+        self, to: str | PathLike[str] | logging.Logger | Sink, *, fsync: bool = False, clock: Clock | None = None
+    ) -> None:
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._file: AppendedFile | None = None
+        if isinstance(to, str | PathLike):
+            self._file = AppendedFile(to, fsync=fsync)
+            self._write: Sink = self._file.write
+        elif fsync:
+            raise ValueError("only a file can be synced: give `fsync` with a path")
+        elif isinstance(to, logging.Logger):
+            self._write = lambda entry: to.info("%s", line_of(entry))
+        else:
+            self._write = to
+
+    def decided(self, decision: Decision, facts: Facts, run: "Execution | None", step: "Step | None") -> None:
+        del step  # its name is among the facts
+        self._write(
+            entry_of(
+                decision,
+                facts,
+                now_micros=self._clock.now_micros(),
+                customer=run.place.customer if run is not None else None,
+                execution=run.key if run is not None else None,
+                execution_id=run.id if run is not None else None,
+            )
+        )
+
+    def close(self) -> None:
+        """Close the file; nothing is written after that."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.close()
+
+
+class AppendedFile:
+    """Lines at the end of a file, each in one write."""
+
+    def __init__(self, path: str | PathLike[str], *, fsync: bool) -> None:
+        self._fsync = fsync
+        self._lock = Lock()
+        self._file = Path(path).open("ab+", buffering=0)  # noqa: SIM115 - open for as long as the log is
+        self._torn = not self._ends_in_a_line()
+
+    def write(self, entry: Entry) -> None:
+        """Append one line. Raises `OSError` if the disk does not take it, `ValueError` after `close`."""
+        line = line_of(entry).encode("ascii") + b"\n"
+        with self._lock:
+            if self._torn:
+                line = b"\n" + line  # what is left of a line that was never finished stays one bad line
+            self._torn = True
+            written = self._file.write(line)
+            while written is not None and written < len(line):
+                line = line[written:]
+                written = self._file.write(line)
+            self._torn = False
+            if self._fsync:
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
+
+    def _ends_in_a_line(self) -> bool:
+        if not self._file.seek(0, os.SEEK_END):
+            return True
+        self._file.seek(-1, os.SEEK_END)
+        return self._file.read(1) == b"\n"

@@ -1,0 +1,340 @@
+"""The decision log: what is written can be asked again, to the letter."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from policy_engine.evaluation.facts import Facts, SettleFacts
+from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.policy import Policy, load
+from policy_engine.runtime.clock import PinnedClock
+from policy_engine.runtime.engine import Engine
+from policy_engine.runtime.errors import Denied
+from policy_engine.telemetry.decision_log import DecisionLog
+from policy_engine.telemetry.entries import Entry, entry_of, facts_of, line_of, plain_facts
+from policy_engine.telemetry.replaying import BadLine, Difference, read_log, replay_decisions
+from tests.building import policy as small
+from tests.generators.facts import Asking
+from tests.generators.picking import SeededPick
+from tests.generators.policies import Shape, generated
+
+RULES = {
+    "outcome": "ceiling $3 per outcome alert at 5% as cap  fallback next on timeout",
+    "file": "ceiling $4 per customer per day  retry 1 on timeout",
+    "premium": "forbid",
+}
+
+
+# ---------------------------------------------------------------- any policy, any facts
+
+
+def every_point(asking: Asking, pick: SeededPick, policy: Policy) -> Iterator[tuple[str, Facts]]:
+    yield "admit", asking.admit()
+    yield "attempt", asking.attempt()
+    yield "progress", asking.progress()
+    yield "failure", asking.failure()
+    settled = SettleFacts(
+        outcome=pick.of(list(policy.checked.outcomes)),
+        state=pick.of(("running", "delivered", "accepted", "rejected", "aborted", "handed_off")),
+        event=pick.of(("deliver", "accept", "reject", "reverse", "lapse", "abort", "hand_off")),
+        price_nanos=pick.number(10**10),
+        since_delivery_micros=pick.number(10**12),
+    )
+    yield "settle", settled
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_was_decided_is_decided_again(each_engine: str, seed: int) -> None:
+    pick = SeededPick(seed)
+    case = generated(pick, Shape())
+    asking = Asking(pick, case.policy, case.text)
+    lines = []
+    for _ in range(4):
+        for point, facts in every_point(asking, pick, case.policy):
+            decision = getattr(case.policy.evaluator, point)(facts)
+            lines.append(line_of(entry_of(decision, facts, now_micros=seed, execution="e1")))
+    asked_again = load(case.text, engine="reference" if each_engine == "compiled" else "compiled")
+    for policy in (case.policy, asked_again):
+        result = replay_decisions(policy, enumerate(map(json.loads, lines), 1))
+        assert result.same == len(lines)
+        assert result.reproduced, result.to_json()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_facts_come_back_as_they_were(seed: int) -> None:
+    pick = SeededPick(seed)
+    case = generated(pick, Shape())
+    asking = Asking(pick, case.policy, case.text, missing=True)
+    for point, facts in every_point(asking, pick, case.policy):
+        entry = {"format": 1, "point": point, "facts": json.loads(json.dumps(plain_facts(facts)))}
+        found = facts_of(entry, case.policy)
+        assert found == facts
+        assert plain_facts(found) == plain_facts(facts)  # what was not given is told from what is unknown
+
+
+# ---------------------------------------------------------------- an engine that writes
+
+
+def worked(policy: Policy, log: DecisionLog, clock: PinnedClock) -> None:
+    """Two executions: one delivered after a failure, one denied."""
+    engine = Engine(policy, ledger=MemoryLedger(), clock=clock, observers=[log])
+    run = engine.execution("draft", customer="acme", plan="base", key="ticket-1", facts={"risk": "high"})
+    with run:
+        step = run.step("main")
+        first = step.attempt(input_tokens=100, max_output_tokens=100)
+        assert first is not None
+        first.progress(10)
+        first.fail("timeout", input_tokens=100, output_tokens=0)
+        clock.sleep(1_000_000)
+        second = step.attempt(input_tokens=100, max_output_tokens=100)
+        assert second is not None
+        second.succeed(input_tokens=100, output_tokens=80)
+        run.deliver()
+    with pytest.raises(Denied):
+        engine.execution("draft", customer="bolt", plan="other")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    clock = PinnedClock(1_700_000_000_000_000)
+    with DecisionLog(tmp_path / "decisions.jsonl", clock=clock) as log:
+        worked(small(**RULES), log, clock)
+    return tmp_path / "decisions.jsonl"
+
+
+def test_a_run_is_written_and_reproduced(written: Path) -> None:
+    entries = [json.loads(line) for line in written.read_text(encoding="ascii").splitlines()]
+    said = [(entry["point"], entry["decision"]["effect"], entry["execution"]) for entry in entries]
+    assert said == [
+        ("admit", "allow", "ticket-1"),
+        ("attempt", "go", "ticket-1"),
+        ("failure", "retry", "ticket-1"),
+        ("attempt", "go", "ticket-1"),
+        ("settle", "accepted", "ticket-1"),
+        ("admit", "deny", None),
+    ]
+    policy = small(**RULES)
+    assert {entry["policy_digest"] for entry in entries} == {policy.digest}
+    assert {entry["price_digest"] for entry in entries} == {policy.prices.digest}
+    assert [entry["customer"] for entry in entries] == ["acme"] * 5 + ["bolt"]
+    assert entries[0]["time"] == "2023-11-14T22:13:20.000000+00:00"
+    assert entries[3]["time"] == "2023-11-14T22:13:21.000000+00:00"
+    assert entries[3]["facts"]["elapsed_micros"] == 1_000_000
+    assert entries[0]["facts"]["given"]["risk"] == "high"
+    result = replay_decisions(policy, read_log(written))
+    assert (result.lines, result.same, result.reproduced) == (6, 6, True)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "changed"),
+    [
+        (("decision", "effect"), "refuse", ("effect", "refuse", "go")),
+        (("decision", "reserved_nanos"), 1, ("reserved_nanos", 1, 300_000_000)),
+        (("decision", "alerts", 0, "used"), 7, ("alerts[0].used", 7, 0)),
+        (("facts", "max_output_tokens"), 50, ("reserved_nanos", 300_000_000, 200_000_000)),
+    ],
+)
+def test_a_difference_is_reported(
+    written: Path, where: tuple[Any, ...], value: Any, changed: tuple[str, Any, Any]
+) -> None:
+    entries = [json.loads(line) for line in written.read_text().splitlines()]
+    place = entries[1]
+    for name in where[:-1]:
+        place = place[name]
+    place[where[-1]] = value
+    result = replay_decisions(small(**RULES), enumerate(entries, 1))
+    assert (result.same, result.reproduced) == (5, False)
+    (found,) = result.differences
+    assert (found.line, found.execution, found.point) == (2, "ticket-1", "attempt")
+    assert changed in found.changes
+
+
+def test_a_fact_that_is_gone_is_a_difference(written: Path) -> None:
+    policy = small(**RULES, standard="allow when vip or risk is high")
+    facts = policy.facts("admit", {"customer": "a", "outcome": "draft", "risk": "high"})
+    decision = policy.admit(facts)
+    entry = json.loads(line_of(entry_of(decision, facts, now_micros=0)))
+    del entry["facts"]["given"]["risk"]
+    result = replay_decisions(policy, [(1, entry)])
+    assert [type(found) for found in result.differences] == [Difference]
+    assert "risk" in result.differences[0].changes[0][2]
+
+
+def test_another_policy_is_said_and_left_out(written: Path) -> None:
+    other = small(outcome="ceiling $3 per outcome")
+    result = replay_decisions(other, read_log(written))
+    was = small(**RULES)
+    assert dict(result.elsewhere) == {(was.digest, was.prices.digest): 6}
+    assert (result.same, result.differences, result.reproduced) == (0, [], False)
+
+
+def test_the_folder_of_a_policy_is_no_difference(tmp_path: Path) -> None:
+    text = Path("tests/data/page.policy")
+    texts = text.read_text(encoding="utf-8")
+    entries: list[Entry] = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "support.policy").write_text(texts, encoding="utf-8")
+    policy = load(tmp_path / "here")
+    facts = policy.facts("admit", {"customer": "a", "outcome": "support_draft", "risk": "high", "region": "eu"})
+    entries.append(json.loads(line_of(entry_of(policy.admit(facts), facts, now_micros=0))))
+    assert "here" in line_of(entries[0])
+    assert replay_decisions(load(tmp_path / "there"), [(1, entries[0])]).reproduced
+
+
+@pytest.mark.parametrize(
+    ("point", "effect", "reason", "again", "counted"),
+    [
+        ("attempt", "refuse", "over_ceiling", "go", True),  # somebody else took the amount in between
+        ("attempt", "refuse", "store_silent", "go", True),
+        ("attempt", "refuse", "estimate_unknown", "go", False),  # the policy alone says that
+        ("failure", "stop", None, "hand_off", True),  # the desk's last place went to somebody else
+        ("failure", "stop", None, "retry", False),
+    ],
+)
+def test_answers_of_the_ledger_are_told_apart(
+    point: str, effect: str, reason: str | None, again: str, counted: bool
+) -> None:
+    words = {"hand_off": "fallback human", "retry": "retry 1 on timeout", "go": ""}
+    policy = small(outcome=words[again])
+    asked: dict[str, Any] = {
+        "customer": "a",
+        "outcome": "draft",
+        "lane": "standard",
+        "route": "mini",
+        "step": "s",
+        "price": 2,
+    }
+    asked |= {"error": "timeout"} if point == "failure" else {"input_tokens": 1, "max_output_tokens": 1}
+    facts = policy.facts(point, asked, assume_zero=True)
+    decision = getattr(policy, point)(facts)
+    assert decision.effect == again
+    entry = json.loads(line_of(entry_of(decision, facts, now_micros=0)))
+    entry["decision"] |= {"effect": effect, "reason": reason, "rules": [], "route": None}
+    result = replay_decisions(policy, [(1, entry)])
+    assert (result.of_the_ledger, len(result.differences)) == ((1, 0) if counted else (0, 1))
+
+
+def entry_text(**changed: Any) -> bytes:
+    policy = small()
+    facts = policy.facts("admit", {"customer": "a", "outcome": "draft"})
+    entry = entry_of(policy.admit(facts), facts, now_micros=0)
+    return line_of(entry | changed).encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "not a line of a decision log"),
+        (b"{}", "not a line of a decision log"),
+        (entry_text(format=2), "not a line of a decision log"),
+        (entry_text(decision=None), "not a line of a decision log"),
+        (entry_text(facts=[]), "not a line of a decision log"),
+        (entry_text(facts={}), "not the facts of `admit`"),
+    ],
+)
+def test_a_line_that_cannot_be_used(tmp_path: Path, line: bytes, message: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(entry_text() + b"\n\n" + line + b"\n")
+    result = replay_decisions(small(), read_log(path))
+    assert result.bad == [BadLine(3, message)]
+    assert (result.same, result.reproduced) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("given", {"colour": 1}, "the policy has no fact `colour`"),
+        ("meters", {"spent per fortnight": [0, 0]}, "the policy has no counter `spent per fortnight`"),
+        ("meters", [], "facts that cannot be read: 'list' object has no attribute 'items'"),
+        ("grants", [{"units": 3}], None),
+    ],
+)
+def test_facts_that_cannot_be_read(name: str, value: Any, message: str | None) -> None:
+    entry = json.loads(entry_text())
+    entry["facts"][name] = value
+    (found,) = replay_decisions(small(), [(1, entry)]).bad
+    assert found.message == message or (message is None and found.message.startswith("facts that cannot be read"))
+
+
+# ---------------------------------------------------------------- where it goes
+
+
+def test_to_a_logger(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "decisions"):
+        worked(small(**RULES), DecisionLog(logging.getLogger("decisions")), PinnedClock())
+    entries = [json.loads(record.getMessage()) for record in caplog.records]
+    assert replay_decisions(small(**RULES), enumerate(entries, 1)).same == len(entries) == 6
+
+
+def test_to_a_function() -> None:
+    entries: list[Entry] = []
+    worked(small(**RULES), DecisionLog(entries.append), PinnedClock())
+    assert replay_decisions(small(**RULES), enumerate(json.loads(json.dumps(entries)), 1)).same == 6
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_fsync_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: bool) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with DecisionLog(tmp_path / "log", fsync=fsync) as log:
+        worked(small(**RULES), log, PinnedClock())
+    assert len(synced) == (6 if fsync else 0)
+
+
+def test_only_a_file_is_synced() -> None:
+    with pytest.raises(ValueError, match="only a file can be synced"):
+        DecisionLog(print, fsync=True)
+
+
+def test_a_torn_line_stays_the_only_bad_one(written: Path) -> None:
+    whole = written.read_bytes()
+    written.write_bytes(whole[:-20])  # the process died in the middle of a line
+    with DecisionLog(written) as log:
+        worked(small(**RULES), log, PinnedClock())
+    result = replay_decisions(small(**RULES), read_log(written))
+    assert [found.message for found in result.bad] == ["not JSON"]
+    assert (result.lines, result.same) == (12, 11)
+
+
+def test_threads_write_whole_lines(tmp_path: Path) -> None:
+    with DecisionLog(tmp_path / "log") as log:
+        threads = [Thread(target=worked, args=(small(**RULES), log, PinnedClock())) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    result = replay_decisions(small(**RULES), read_log(tmp_path / "log"))
+    assert (result.same, result.bad) == (48, [])
+
+
+@pytest.mark.slow
+def test_processes_share_a_file(tmp_path: Path) -> None:
+    code = (
+        "import sys; from tests.telemetry.test_decision_log import *\n"
+        "with DecisionLog(sys.argv[1]) as log:\n"
+        "    for _ in range(20): worked(small(**RULES), log, PinnedClock())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
+    working = [subprocess.Popen(command, cwd=Path(__file__).parents[2]) for _ in range(2)]
+    assert [process.wait(60) for process in working] == [0, 0]
+    result = replay_decisions(small(**RULES), read_log(tmp_path / "log"))
+    assert (result.same, result.bad) == (2 * 20 * 6, [])
+
+
+def test_a_log_that_cannot_be_written_stops_no_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = DecisionLog(tmp_path / "log")
+    log.close()
+    worked(small(**RULES), log, PinnedClock())
+    assert [record.message for record in caplog.records] == ["an observer failed in `decided`"] * 6
