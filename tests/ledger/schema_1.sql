@@ -16,11 +16,11 @@ CREATE TABLE charges (
     ) STRICT, WITHOUT ROWID;
 INSERT INTO "charges" VALUES(2,0,1,'','2026-11',1,50,'support.policy:20:3',NULL);
 INSERT INTO "charges" VALUES(3,0,2,'','2026-11-22',35000000,100000000,'support.policy:4:1',20000000);
-INSERT INTO "charges" VALUES(3,1,4,'acme','2026-11-22',900,NULL,'',700);
-INSERT INTO "charges" VALUES(3,2,3,'e1','',35000000,NULL,'',20000000);
+INSERT INTO "charges" VALUES(3,1,3,'acme','2026-11-22',900,NULL,'',700);
+INSERT INTO "charges" VALUES(3,2,4,'e1','',35000000,NULL,'',20000000);
 INSERT INTO "charges" VALUES(4,0,2,'','2026-11-22',35000000,100000000,'support.policy:4:1',NULL);
-INSERT INTO "charges" VALUES(4,1,4,'acme','2026-11-22',900,NULL,'',NULL);
-INSERT INTO "charges" VALUES(4,2,3,'e1','',35000000,NULL,'',NULL);
+INSERT INTO "charges" VALUES(4,1,3,'acme','2026-11-22',900,NULL,'',NULL);
+INSERT INTO "charges" VALUES(4,2,4,'e1','',35000000,NULL,'',NULL);
 CREATE TABLE counters (
         meter INTEGER NOT NULL,
         key TEXT NOT NULL,
@@ -31,8 +31,8 @@ CREATE TABLE counters (
     ) STRICT, WITHOUT ROWID;
 INSERT INTO "counters" VALUES(1,'','2026-11',0,1);
 INSERT INTO "counters" VALUES(2,'','2026-11-22',20000000,35000000);
-INSERT INTO "counters" VALUES(3,'e1','',20000000,35000000);
-INSERT INTO "counters" VALUES(4,'acme','2026-11-22',700,900);
+INSERT INTO "counters" VALUES(3,'acme','2026-11-22',700,900);
+INSERT INTO "counters" VALUES(4,'e1','',20000000,35000000);
 CREATE TABLE documents (
         kind TEXT NOT NULL,
         digest TEXT NOT NULL,
@@ -113,9 +113,9 @@ CREATE TABLE meters (
     ) STRICT;
 INSERT INTO "meters" VALUES(1,'count','file','','','','month');
 INSERT INTO "meters" VALUES(2,'spent','file','','','','day');
-INSERT INTO "meters" VALUES(3,'spent','file','','outcome','','');
-INSERT INTO "meters" VALUES(4,'tokens','lane','premium','','customer','day');
+INSERT INTO "meters" VALUES(3,'tokens','lane','premium','','customer','day');
+INSERT INTO "meters" VALUES(4,'spent','file','','outcome','','');
 CREATE INDEX grants_of ON grants (customer, outcome, expires_micros);
-CREATE INDEX holds_due ON holds (expires_micros) WHERE state = 'held' AND expires_micros < 9223372036854775807;
+CREATE INDEX holds_due ON holds (expires_micros) WHERE state = 'held';
 CREATE INDEX holds_of ON holds (execution) WHERE execution <> '';
 COMMIT;

@@ -1,14 +1,19 @@
-"""The ledger in a file: the conformance machine, with the file closed and opened again in between."""
+"""The ledger in a file: the conformance machine, the file closed and opened in between; what requests cost."""
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import rule
+from msgspec.structs import replace
 
+from policy_engine.evaluation.facts import Grant
+from policy_engine.ledger.protocol import Charge, Counter, ExecutionRecord, Hold
 from policy_engine.ledger.sqlite import SqliteLedger
 from tests.generators.settings import examples
-from tests.ledger.conformance import LedgerMachine
+from tests.ledger.conformance import COUNTERS, OWN, LedgerMachine
 
 
 class SqliteMachine(LedgerMachine):
@@ -30,3 +35,62 @@ class SqliteMachine(LedgerMachine):
 
 TestSqlite = SqliteMachine.TestCase
 TestSqlite.settings = settings(examples(40), stateful_step_count=40)
+
+
+DAY, MONTH = COUNTERS[0], COUNTERS[4]
+
+
+def work(ledger: SqliteLedger, ask: Callable[[], object]) -> int:
+    """The steps of SQLite's machine that a request takes: what it costs, whatever else the computer does."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    for connection in ledger._store._idle:
+        connection.set_progress_handler(step, 1)
+    ask()
+    for connection in ledger._store._idle:
+        connection.set_progress_handler(None, 0)
+    return steps
+
+
+def costs(path: Path, number: int, *, settled: bool) -> list[int]:
+    """Of every kind of request, beside so many holds and executions."""
+    ledger = SqliteLedger(path, synchronous="OFF")
+    ledger.add_grant("acme", "draft", Grant(id="pack", kind="pack", left=10**6, price_nanos=1))
+    holds = [
+        Hold(f"{n}", (Charge(DAY, 1), Charge(Counter(OWN, f"e{n}"), 1)), None, "w", 10**12 + n, f"e{n}")
+        for n in range(number)
+    ]
+    ledger.reserve(holds, 0)
+    for n in range(number):
+        ledger.begin(ExecutionRecord(id=f"e{n}", customer="acme", outcome="draft", key=f"k{n}"), [], 0)
+        if settled:
+            ledger.settle(f"{n}")
+    record = ExecutionRecord(id="new", customer="acme", outcome="draft", key="new")
+    charges = (Charge(DAY, 1, 10**9), Charge(MONTH, 1), Charge(Counter(OWN, "new"), 1))
+    found = [
+        work(ledger, lambda: ledger.begin(record, [Hold("unit", charges, "pack", "w", 10**12, "new")], 5)),
+        work(ledger, lambda: ledger.reserve([Hold("one", charges, None, "w", 10**12, "new")], 5)),
+        work(ledger, lambda: ledger.settle("one", {"spent": 1})),
+        work(ledger, lambda: ledger.lapse(5)),
+        work(ledger, lambda: ledger.renew(["unit"], 10**13)),
+        work(ledger, lambda: ledger.change(replace(record, state="accepted"), settle=["unit"])),
+        work(ledger, lambda: ledger.entries("new")),
+        work(ledger, lambda: ledger.readings([DAY, MONTH])),
+        work(ledger, lambda: ledger.grants("acme", "draft", 5)),
+        work(ledger, lambda: ledger.execution("acme", "draft", "k3")),
+    ]
+    ledger.close()
+    return found
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_no_request_costs_more_beside_many_others(settled: bool, tmp_path: Path) -> None:
+    few = costs(tmp_path / "few.db", 10, settled=settled)
+    many = costs(tmp_path / "many.db", 2_000, settled=settled)
+    assert all(steps > 5 for steps in few)
+    assert all(more <= 1.2 * less for less, more in zip(few, many, strict=True)), (few, many)

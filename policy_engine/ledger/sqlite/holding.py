@@ -46,8 +46,7 @@ _INCUR = "UPDATE charges SET incurred = ? WHERE hold = ? AND place = ?"
 _END = "UPDATE holds SET state = ? WHERE number = ?"
 _UNIT = "UPDATE grants SET held = held + ?, consumed = consumed + ? WHERE id = ?"
 _DUE = (
-    f"SELECT number, unit, id FROM holds WHERE state = '{HELD}' AND expires_micros < {NEVER}"
-    " AND expires_micros <= ? ORDER BY expires_micros LIMIT ?"
+    f"SELECT number, unit, id FROM holds WHERE state = '{HELD}' AND expires_micros <= ? ORDER BY expires_micros LIMIT ?"
 )
 
 Place = tuple[int, str, str]
@@ -150,7 +149,7 @@ def renew(connection: Connection, hold_ids: Sequence[str], expires_micros: int |
 
 def lapse(connection: Connection, now_micros: int, most: int) -> tuple[str, ...]:
     """Settle those that are due at the reserved amounts, the longest overdue first."""
-    due = connection.execute(_DUE, (now_micros, most)).fetchall()
+    due = connection.execute(_DUE, (min(now_micros, NEVER - 1), most)).fetchall()
     for number, unit, _ in due:
         rows: list[Row] = connection.execute(_CHARGES, (number,)).fetchall()
         _incur(connection, number, rows, [row[4] for row in rows], held=True)

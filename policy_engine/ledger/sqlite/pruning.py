@@ -44,10 +44,9 @@ _CARRY_UNITS = f"""
     ) AS gone
     WHERE grants.id = gone.unit"""
 _OWN_COUNTERS = """
-    DELETE FROM counters WHERE (meter, key, window) IN (
-        SELECT meter, charges.key, charges.window FROM charges JOIN meters ON meters.id = meter
-        WHERE hold IN (SELECT value FROM json_each(:holds)) AND meters.execution <> ''
-    )"""
+    SELECT DISTINCT meter, charges.key, charges.window FROM charges JOIN meters ON meters.id = meter
+    WHERE hold IN (SELECT value FROM json_each(:holds)) AND meters.execution <> ''"""
+_REMOVE_COUNTER = "DELETE FROM counters WHERE meter = ? AND key = ? AND window = ?"
 
 
 def prune(store: Store, before_micros: int) -> Pruned:
@@ -75,10 +74,11 @@ def _forget_executions(before_micros: int, ids: Sequence[str], connection: Conne
             "SELECT number FROM holds WHERE execution <> '' AND execution IN (SELECT value FROM json_each(?))", (some,)
         )
     ]
-    own = connection.execute(_OWN_COUNTERS, {"holds": json.dumps(numbers)}).rowcount
+    own = connection.execute(_OWN_COUNTERS, {"holds": json.dumps(numbers)}).fetchall()
+    connection.executemany(_REMOVE_COUNTER, own)
     _forget(connection, numbers)
     connection.execute("DELETE FROM executions WHERE id IN (SELECT value FROM json_each(?))", (some,))
-    return len(ended), len(numbers), own
+    return len(ended), len(numbers), len(own)
 
 
 def _forget_loose(before_micros: int, numbers: Sequence[int], connection: Connection) -> int:

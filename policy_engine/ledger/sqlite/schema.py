@@ -61,7 +61,7 @@ _FIRST = (
         policy_digest TEXT NOT NULL,
         price_digest TEXT NOT NULL
     ) STRICT""",
-    f"CREATE INDEX holds_due ON holds (expires_micros) WHERE state = 'held' AND expires_micros < {NEVER}",
+    "CREATE INDEX holds_due ON holds (expires_micros) WHERE state = 'held'",
     "CREATE INDEX holds_of ON holds (execution) WHERE execution <> ''",
     """CREATE TABLE charges (
         hold INTEGER NOT NULL,
