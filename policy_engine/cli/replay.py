@@ -20,7 +20,13 @@ LARGE_FILE = 4_000_000
 
 
 @click.command("replay", cls=ManyWords)
-@click.argument("trace", metavar="TRACE", type=PolicyPath())
+@click.argument("trace", metavar="[TRACE]", required=False, type=PolicyPath())
+@click.option(
+    "--decisions",
+    metavar="LOG",
+    type=PolicyPath(),
+    help="Ask for every decision of this decision log again, instead of running a TRACE.",
+)
 @policy_options
 @click.option(
     "--map",
@@ -43,11 +49,12 @@ LARGE_FILE = 4_000_000
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Show so many of the bad rows; all are counted.",
+    help="Show so many of the bad rows, or of the differences; all are counted.",
 )
 @screen_options
 def replay_command(
-    trace: str,
+    trace: str | None,
+    decisions: str | None,
     paths: tuple[str, ...],
     prices: str | None,
     engine: str,
@@ -72,14 +79,29 @@ def replay_command(
     execution ends and is counted as one that left the recording. A row that cannot be read is reported with its
     line number on standard error, left out and counted.
 
-    Exit code: 0 when the replay was done, whatever the policy refused in it; 2 if the policy or the trace cannot
-    be used, or not one row of it can.
+    With --decisions, each decision that a `DecisionLog` wrote is made again from the facts written with it, and must
+    come out the same; one that another policy or other prices made is left out and said.
+
+    \b
+      policy replay --decisions decisions.jsonl --policy support.policy
+
+    Exit code: 0 when the replay was done, whatever the policy refused in it; with --decisions, 1 if anything came out
+    differently or was left out; 2 if the policy or the file cannot be used, or not one row of it can.
     """  # noqa: D301 - click's mark for lines to be kept
+    if (trace is None) == (decisions is None):
+        raise click.UsageError("name a TRACE, or a decision log with --decisions")
     from policy_engine.cli.reading import open_policy
     from policy_engine.insight.replay import replay
 
     screen = Screen(color)
     policy = open_policy(paths, engine, screen, prices)
+    if trace is None:
+        if renamed or constants:
+            raise click.UsageError("--map and --set are for a TRACE; a decision log has its own columns")
+        from policy_engine.cli.replay_decisions import replay_log
+
+        assert decisions is not None  # noqa: S101 - one of the two was named
+        return replay_log(screen, policy, decisions, form, max_bad)
     recorded = _read(trace, policy, _by_header(renamed), dict(constants), screen)
     attempts = sum(len(execution.attempts) for execution in recorded.executions.values())
     with screen.progress("replaying", attempts) as progress:

@@ -1,0 +1,138 @@
+"""`policy replay --decisions`: the same decisions again, or where they differ."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from policy_engine.policy import load
+from policy_engine.runtime.clock import PinnedClock
+from policy_engine.runtime.engine import Engine
+from policy_engine.telemetry.decision_log import DecisionLog
+from tests.cli.conftest import Run
+
+LOG = "log.jsonl"
+SUPPORT = ("--policy", "support.policy")
+
+
+@pytest.fixture
+def log(desk: Path) -> Path:
+    """Three decisions: admitted, one attempt, delivered."""
+    with DecisionLog(desk / LOG, clock=PinnedClock()) as written:
+        engine = Engine(load(desk / "support.policy"), clock=PinnedClock(), observers=[written])
+        facts = {"risk": "low", "region": "us"}
+        with engine.execution("support_draft", customer="acme", plan="growth", facts=facts, key="t1") as run:
+            attempt = run.step("draft").attempt(input_tokens=1000, max_output_tokens=500)
+            assert attempt is not None
+            attempt.succeed(input_tokens=1000, output_tokens=200)
+            run.deliver()
+    return desk / LOG
+
+
+def changed(log: Path, line: int, **decision: object) -> None:
+    entries = [json.loads(text) for text in log.read_text().splitlines()]
+    entries[line - 1]["decision"] |= decision
+    log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_all_the_same(run: Run, log: Path, engine: str) -> None:
+    result = run("replay", "--decisions", LOG, *SUPPORT, "--engine", engine)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "log.jsonl: 3 decisions\n3 the same\n"
+
+
+def test_a_difference(run: Run, log: Path) -> None:
+    changed(log, 2, effect="refuse", reason="over_ceiling", reserved_nanos=5)
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert result.exit_code == 1
+    expected = """\
+log.jsonl: 3 decisions
+2 the same
+1 different
+
+log.jsonl:2: attempt of `t1`
+  effect: refuse was recorded, now go
+  reason: over_ceiling was recorded, now null
+  reserved_nanos: 5 was recorded, now 450000
+"""
+    assert result.stdout == expected
+
+
+def test_an_answer_of_the_ledger(run: Run, log: Path) -> None:
+    nothing: dict[str, list[str]] = {"alerts": [], "rules": [], "shadow": [], "unknown": []}
+    changed(log, 2, effect="refuse", reason="over_ceiling", **nothing)
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert result.exit_code == 0
+    assert "1 decided by the ledger: the policy would let it go on" in result.stdout
+
+
+def test_many_differences_are_counted(run: Run, log: Path) -> None:
+    for line in (1, 2, 3):
+        changed(log, line, effect="other")
+    result = run("replay", "--decisions", LOG, *SUPPORT, "--max-bad", "1")
+    assert result.exit_code == 1
+    assert "3 different\n" in result.stdout
+    assert result.stdout.endswith("2 more differences are not shown\n")
+
+
+def test_another_policy_is_said(run: Run, log: Path) -> None:
+    text = Path("support.policy").read_text()
+    was = load(text).digest
+    Path("support.policy").write_text(text.replace("draft_cap", "cap_of_a_draft"))
+    now = load(Path("support.policy")).digest
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert result.exit_code == 1
+    kept = json.loads(log.read_text().splitlines()[0])["policy_digest"]
+    expected = (
+        f"log.jsonl: 3 decisions\n0 the same\n3 left out: made by the policy {kept[:12]}, this one is {now[:12]}\n"
+    )
+    assert result.stdout == expected
+    assert was != now
+
+
+def test_other_prices_are_said(run: Run, log: Path) -> None:
+    entries = [json.loads(text) | {"price_digest": "ab" * 32} for text in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert result.exit_code == 1
+    assert "3 left out: made with the prices abababababab, these are " in result.stdout
+
+
+def test_as_json(run: Run, log: Path) -> None:
+    changed(log, 2, effect="refuse")
+    result = run("replay", "--decisions", LOG, *SUPPORT, "--format", "json")
+    assert result.exit_code == 1
+    data = json.loads(result.stdout)
+    assert (data["lines"], data["same"], data["reproduced"]) == (3, 2, False)
+    changes = [{"where": "effect", "recorded": "refuse", "now": "go"}]
+    assert data["differences"] == [{"line": 2, "execution": "t1", "point": "attempt", "changes": changes}]
+
+
+def test_lines_that_cannot_be_used(run: Run, log: Path) -> None:
+    log.write_text(log.read_text() + "{\n")
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert result.exit_code == 1
+    assert result.stderr == "Error: log.jsonl:4: not JSON\n1 line of 4 left out\n"
+    log.write_text("{\n")
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: log.jsonl: not one line of it can be used\n")
+    log.write_text("")
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert (result.exit_code, result.stderr) == (2, "Error: log.jsonl: there are no decisions in it\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name a TRACE, or a decision log with --decisions"),
+        (["trace.csv", "--decisions", LOG], "name a TRACE, or a decision log with --decisions"),
+        (["--decisions", LOG, "--set", "plan=growth"], "--map and --set are for a TRACE"),
+        (["--decisions", "nowhere.jsonl"], "nowhere.jsonl: no such file or directory"),
+    ],
+)
+def test_wrong_usage(run: Run, log: Path, words: list[str], message: str) -> None:
+    result = run("replay", *words, *SUPPORT)
+    assert result.exit_code == 2
+    assert message in result.stderr
