@@ -11,10 +11,11 @@ from tests.generators.rules import Kinds, Rules
 from tests.generators.words import MONEY, WINDOWS, Choice, Names, literal
 
 
-def drawn(pick: Pick) -> Draft:
+def drawn(pick: Pick, *, tiered: bool = False) -> Draft:
     """A policy: one in four as generated, the others opened; half of them crowded."""
     kinds = Kinds(shadows=pick.one_in(2))
-    case = generated(pick, Shape(kinds=kinds, most_rules=pick.of((2, 2, 3, 1)), unpriced=pick.one_in(5)))
+    most_rules, unpriced = pick.of((2, 2, 3, 1)), pick.one_in(5)
+    case = generated(pick, Shape(kinds=kinds, most_rules=most_rules, unpriced=unpriced, tiered=tiered))
     draft = case.draft if pick.one_in(4) else opened(case.draft)
     return crowded(case, draft, kinds) if pick.number(1) else draft
 

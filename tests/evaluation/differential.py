@@ -32,7 +32,7 @@ from policy_engine.policy import load
 from tests.evaluation.crowds import drawn
 from tests.evaluation.kept import Plain, to_plain
 from tests.evaluation.leaning import Leaning, Who
-from tests.generators.drafts import Draft
+from tests.generators.drafts import Draft, prices_of
 from tests.generators.picking import SeededPick
 
 POINTS = ("admit", "attempt", "progress", "failure", "settle")
@@ -45,6 +45,9 @@ ASKED = {"admit": 16, "attempt": 14, "progress": 12, "failure": 14, "settle": 4}
 
 IN_VAIN = 4
 """After so many answers that all came from the fallback, another combination is asked."""
+
+TIERED_IN = 3
+"""One policy in so many may have routes that are priced by the length of a request."""
 
 COMBINATIONS = 4
 """Combinations of names per policy."""
@@ -254,8 +257,8 @@ def run(seed: int, cases: int) -> Report:
 def one_policy(seed: int) -> Report:
     """All cases of one seed."""
     pick = SeededPick(seed)
-    draft = drawn(pick)
-    policy = load(draft.text)
+    draft = drawn(pick, tiered=seed % TIERED_IN == 0)
+    policy = load(draft.text, prices=prices_of(draft.text))
     variant = pick.of(VARIANTS)
     facts = Leaning(pick, policy, unknown=pick.one_in(4), missing=pick.one_in(4), calm=3)
     report = Report()

@@ -12,7 +12,7 @@ from policy_engine.language.diagnostics import PolicyError
 from policy_engine.policy import load
 from tests.evaluation.differential import VARIANTS, Answer, Difference, Pair, agree, compiling, point_of, shown
 from tests.evaluation.kept import Plain, from_plain, to_plain
-from tests.generators.drafts import Block, Draft
+from tests.generators.drafts import Block, Draft, prices_of
 
 MOST_TRIES = 3000
 """Shrinking stops after so many candidates, however large the case still is."""
@@ -23,7 +23,7 @@ Disagreement = tuple[Answer, Answer]
 def disagreement(text: str, point: str, plain: Plain) -> Disagreement | None:
     """What the reference and the compiled evaluator answer where they disagree, under any of the variants."""
     try:
-        checked = load(text).checked
+        checked = load(text, prices=prices_of(text)).checked
         facts = from_plain(checked, point_of(point), plain)
     except (PolicyError, LookupError):
         return None
@@ -56,7 +56,7 @@ def shrunk(difference: Difference) -> Difference:
             at += 1
         else:  # what comes next has moved to this place
             (draft, plain), answers, smaller = candidate, still, True
-    checked = load(draft.text).checked
+    checked = load(draft.text, prices=prices_of(draft.text)).checked
     plain = to_plain(checked, from_plain(checked, point_of(point), plain))
     expected, found = answers
     return replace(difference, draft=draft, facts=plain, expected=shown(expected), found=shown(found))

@@ -9,6 +9,7 @@ from policy_engine.policy import load
 from tests.evaluation.differential import POINTS, Report, base_seed, point_of, run
 from tests.evaluation.kept import from_plain, to_plain
 from tests.evaluation.shrinking import disagreement, keep, shrunk
+from tests.generators.drafts import prices_of
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "differential"
 CASES = 100_000
@@ -40,7 +41,7 @@ def test_compiled_code_answers_most_of_them(report: Report, point: str) -> None:
 def test_what_differed_once_is_equal(path: Path) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     text = "\n".join(case["policy"]) + "\n"
-    checked = load(text).checked
+    checked = load(text, prices=prices_of(text)).checked
     point = point_of(case["point"])
     assert to_plain(checked, from_plain(checked, point, case["facts"])) == case["facts"]  # the case still says it all
     assert disagreement(text, case["point"], case["facts"]) is None

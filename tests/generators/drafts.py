@@ -1,5 +1,5 @@
 """Lives in the package: `policy_engine.testing.strategies.drafts`."""
 
-from policy_engine.testing.strategies.drafts import Block, Draft, loaded
+from policy_engine.testing.strategies.drafts import Block, Draft, loaded, prices_of
 
-__all__ = ["Block", "Draft", "loaded"]
+__all__ = ["Block", "Draft", "loaded", "prices_of"]
