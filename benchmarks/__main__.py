@@ -21,6 +21,7 @@ BENCHMARKS = {
     "peers": "Other engines",
     "threads": "Threads",
     "batch": "A million rows",
+    "ledgers": "Ledgers",
     "load": "Loading",
     "mutants": "Mutants",
     "linting": "Linting",
