@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     )
     from policy_engine.evaluation.facts import FactError
     from policy_engine.language.diagnostics import Diagnostic, PolicyError
+    from policy_engine.ledger.memory import MemoryLedger
+    from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
+    from policy_engine.ledger.sqlite import SqliteLedger
     from policy_engine.policy import LivePolicy, Policy, load
     from policy_engine.prices.table import PriceTable
     from policy_engine.runtime.engine import Engine
@@ -39,13 +42,17 @@ _HOMES = {
     "FailureDecision": "policy_engine.evaluation.decision",
     "HandedOff": "policy_engine.runtime.errors",
     "InProgress": "policy_engine.runtime.errors",
+    "LedgerError": "policy_engine.ledger.protocol",
+    "LedgerUnavailable": "policy_engine.ledger.protocol",
     "LivePolicy": "policy_engine.policy",
+    "MemoryLedger": "policy_engine.ledger.memory",
     "NoExecution": "policy_engine.runtime.errors",
     "Policy": "policy_engine.policy",
     "PolicyError": "policy_engine.language.diagnostics",
     "PriceTable": "policy_engine.prices.table",
     "ProgressDecision": "policy_engine.evaluation.decision",
     "SettleDecision": "policy_engine.evaluation.decision",
+    "SqliteLedger": "policy_engine.ledger.sqlite",
     "Stopped": "policy_engine.runtime.errors",
     "load": "policy_engine.policy",
 }
@@ -62,13 +69,17 @@ __all__ = [
     "FailureDecision",
     "HandedOff",
     "InProgress",
+    "LedgerError",
+    "LedgerUnavailable",
     "LivePolicy",
+    "MemoryLedger",
     "NoExecution",
     "Policy",
     "PolicyError",
     "PriceTable",
     "ProgressDecision",
     "SettleDecision",
+    "SqliteLedger",
     "Stopped",
     "load",
 ]
