@@ -109,6 +109,8 @@ class Step:
     def _found(self) -> Attempt | None:
         """The attempt to hand out; None after a success. Raises what ended the step before there was one."""
         found, self.pending = self.pending, None
+        if self.ended == "left":
+            self.execution.require_running()
         if found is not None or self.ended in ("succeeded", "left"):
             return found
         if self.handoff is not None:

@@ -1,7 +1,7 @@
 """Streams are counted while they come, cut where the policy says, and settled however they are left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from types import SimpleNamespace as Thing
 from typing import Any
 
@@ -113,7 +113,8 @@ def test_a_stream_past_its_cap_is_cut(do: Any, ledger: Ledger) -> None:
 def test_after_a_cut_another_attempt_may_follow(do: Any, ledger: Ledger) -> None:
     chunks = words(150)
     got = do(engine({"outcome": "fallback next on over_ceiling"}, ledger=ledger), chunks)
-    assert len(got) == 149 or len(got) == 100
+    # The 101st was one too many. A stream that was cut is closed; the one inside `stream_async` goes on.
+    assert len(got) == (100 if do is stream else 149)
 
 
 @both
@@ -145,7 +146,7 @@ def test_a_generator_that_is_closed_settles_what_came(ledger: Ledger) -> None:
     """A server streams to a browser, and the browser goes away."""
     made = engine(ledger=ledger)
 
-    def serve() -> Iterator[str]:
+    def serve() -> Generator[str, None, None]:
         with made.execution("draft", customer="acme") as run:
             for attempt in run.step("draft", **ASKS):
                 with attempt:

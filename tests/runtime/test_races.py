@@ -1,0 +1,177 @@
+"""Steps and executions side by side, in threads and tasks: never above any ceiling, and all that fits goes."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from policy_engine.ledger.protocol import Ledger
+from policy_engine.runtime.engine import Engine
+from policy_engine.runtime.errors import Denied, HandedOff, NotRunning, Stopped
+from tests.runtime.desk import ASKS, CENT, Broken, engine, ledger, spent
+
+__all__ = ["ledger"]  # a fixture
+
+COST = 35 * CENT // 10
+DAY = {"file": "ceiling $0.10 per day"}
+
+
+def look_up(engine: Engine, number: int) -> bool:
+    """One run of $0.035; whether it went."""
+    try:
+        with engine.execution("lookup", customer=f"c{number % 3}", key=f"run {number}") as run:
+            for attempt in run.step("look"):
+                with attempt:
+                    pass
+            run.deliver()
+    except (Denied, Stopped):
+        return False
+    return True
+
+
+def in_threads(engine: Engine, runs: int, threads: int) -> int:
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(lambda number: look_up(engine, number), range(runs)))
+
+
+def in_tasks(engine: Engine, runs: int, _: int) -> int:
+    async def one(number: int) -> bool:
+        try:
+            async with engine.execution("lookup", customer=f"c{number % 3}", key=f"run {number}") as run:
+                async for attempt in run.step("look"):
+                    async with attempt:
+                        await asyncio.sleep(0)
+                run.deliver()
+        except (Denied, Stopped):
+            return False
+        return True
+
+    async def main() -> int:
+        return sum(await asyncio.gather(*map(one, range(runs))))
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(("run", "side_by_side"), [(in_threads, 2), (in_threads, 8), (in_threads, 64), (in_tasks, 20)])
+def test_twenty_runs_under_a_shared_ceiling(ledger: Ledger, run: Any, side_by_side: int) -> None:
+    """Each costs $0.035, all together may cost $0.10: two go, $0.07 is spent."""
+    assert run(engine(DAY, ledger=ledger), 20, side_by_side) == 2
+    assert spent(ledger) == (2 * COST, 0)
+
+
+def test_two_engines_share_what_one_ledger_holds(ledger: Ledger) -> None:
+    """As two processes would: 30 of $0.035 fit into $1.05."""
+    engines = [engine({"file": "ceiling $1.05 per day"}, ledger=ledger) for _ in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        went = list(pool.map(lambda number: look_up(engines[number % 2], number), range(60)))
+    assert sum(went) == 30
+    assert spent(ledger) == (30 * COST, 0)
+
+
+# ---------------------------------------------------------------- inside one execution
+
+
+def test_steps_side_by_side_draw_on_what_is_left(ledger: Ledger) -> None:
+    """Eight steps of $0.30 at worst, all held at once, under $1 for the execution: three go."""
+    made = engine({"outcome": "ceiling $1 per outcome"}, ledger=ledger)
+    asked, asked_all = threading.Barrier(8), threading.Barrier(3)
+    seen: list[int] = []
+
+    def step(number: int) -> bool:
+        attempt = None
+        try:
+            attempt = next(iter(run.step(f"part {number}", **ASKS)))
+        except Stopped:
+            return False
+        finally:
+            asked.wait()
+        seen.append(spent(ledger)[1])
+        asked_all.wait()
+        with attempt:
+            attempt.settle(input_tokens=50, output_tokens=25)
+        return True
+
+    with made.execution("draft", customer="acme") as run:
+        with ThreadPoolExecutor(8) as pool:
+            went = list(pool.map(step, range(8)))
+        run.deliver()
+    assert sum(went) == 3
+    assert max(seen) == 90 * CENT
+    assert (run.attempts, run.spent_nanos) == (3, 30 * CENT)
+    assert spent(ledger) == (30 * CENT, 0)
+
+
+def test_tasks_side_by_side_draw_on_what_is_left(ledger: Ledger) -> None:
+    made = engine({"outcome": "ceiling $1 per outcome"}, ledger=ledger)
+
+    async def step(run: Any, number: int) -> bool:
+        try:
+            async for attempt in run.step(f"part {number}", **ASKS):
+                async with attempt:
+                    await asyncio.sleep(0.01)
+                    attempt.settle(input_tokens=50, output_tokens=25)
+        except Stopped:
+            return False
+        return True
+
+    async def main() -> tuple[int, int]:
+        async with made.execution("draft", customer="acme") as run:
+            went = await asyncio.gather(*(step(run, number) for number in range(8)))
+            run.deliver()
+        return sum(went), run.spent_nanos
+
+    assert asyncio.run(main()) == (3, 30 * CENT)
+    assert spent(ledger) == (30 * CENT, 0)
+
+
+def test_steps_may_nest(ledger: Ledger) -> None:
+    """A tool is looked up in the middle of a call: both draw on the same $0.40."""
+    made = engine({"outcome": "ceiling $0.40 per outcome"}, ledger=ledger)
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("draft", **ASKS):
+            with attempt:
+                for inner in run.step("look", estimate="0.10"):
+                    with inner:
+                        assert spent(ledger) == (0, 40 * CENT)
+                with pytest.raises(Stopped):
+                    next(iter(run.step("again", estimate="0.01")))
+                attempt.settle(input_tokens=50, output_tokens=25)
+        next(iter(run.step("again", estimate="0.01"))).release()
+        run.deliver()
+    assert spent(ledger) == (20 * CENT, 0)
+
+
+def test_a_handoff_ends_the_steps_beside_it(ledger: Ledger) -> None:
+    rules = {"lanes": "standard", "outcome": "fallback tier2 on any"}
+    made = engine(rules, ledger=ledger)
+    with pytest.raises(HandedOff), made.execution("draft", customer="acme") as run:  # noqa: PT012 - the loop raises
+        beside = iter(run.step("beside", **ASKS))
+        other = next(beside)
+        for attempt in run.step("draft", **ASKS):
+            with attempt:
+                raise Broken
+    assert other.ended
+    assert run.state == "handed_off"
+    with pytest.raises(NotRunning):
+        next(beside)
+    assert spent(ledger) == (60 * CENT, 0)
+
+
+def test_threads_keep_the_sums_of_one_execution(ledger: Ledger) -> None:
+    """What threads add up is not lost: 200 steps on eight threads."""
+    made = engine(ledger=ledger)
+
+    def step(number: int) -> None:
+        for attempt in run.step(f"part {number % 5}"):
+            with attempt:
+                pass
+
+    with made.execution("lookup", customer="acme") as run:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(step, range(200)))
+        run.deliver()
+    assert (run.attempts, run.spent_nanos) == (200, 200 * COST)
+    assert spent(ledger) == (200 * COST, 0)
+    assert made.find("lookup", customer="acme", key=run.key).result == run.result
