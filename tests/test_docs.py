@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -157,7 +158,7 @@ def test_policy_snippets_parse(code: str, shown: str) -> None:
 
 @pytest.fixture
 def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A folder in which a reader may paste: example policies, a flawed one, support.policy (the one page), a ticket.
+    """A folder in which a reader may paste: policies, a flawed one, support.policy (the one page), a ticket, a ledger.
 
     And the files that the reader's page shows, each under the name in its first line.
     """
@@ -166,10 +167,14 @@ def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     shutil.copy(ONE_PAGE, tmp_path / "support.policy")
     ticket = {"customer": "acme", "plan": "growth", "outcome": "support_draft", "risk": "high", "region": "us"}
     (tmp_path / "ticket.json").write_text(json.dumps(ticket) + "\n", encoding="utf-8")
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.executescript((ROOT / "tests" / "ledger" / "schema_1.sql").read_text(encoding="utf-8"))
+    connection.close()
     read = request.node.callspec.id.partition(":")[0]
-    for _, text, _ in (found for page in PAGES if page.name == read for found in blocks(page, "yaml")):
+    own = [page for page in PAGES if page.name == read]
+    for _, text, _ in (found for page in own for language in ("yaml", "policy") for found in blocks(page, language)):
         name = text.partition("\n")[0].removeprefix("# ")
-        if name.endswith(".policytest.yaml"):
+        if re.fullmatch(r"\w+\.(policy|policytest\.yaml)", name):
             (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 

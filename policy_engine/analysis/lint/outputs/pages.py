@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from policy_engine.analysis.lint.choice import Choice
 from policy_engine.analysis.lint.discovery import every_rule
-from policy_engine.analysis.lint.page import page_of, sources_of
+from policy_engine.analysis.lint.page import files_of, page_of, sources_of
 from policy_engine.analysis.lint.rule import TOPICS, LintRule
 from policy_engine.analysis.lint.runner import lint, subject_of
+from policy_engine.prices.table import LOCK_NAME
 
 INDEX = "README.md"
 
@@ -41,8 +42,7 @@ def _page(rule: LintRule) -> str:
 
 ## Bad
 
-```policy
-{page.bad}```
+{_fenced(page.bad)}
 
 What is said of it:
 
@@ -50,9 +50,18 @@ What is said of it:
 
 ## Good
 
-```policy
-{page.good}```
+{_fenced(page.good)}
 """
+
+
+def _fenced(text: str) -> str:
+    """The files of a set as blocks: the policy, and its price lock if it has one."""
+    files = dict(files_of(text))
+    lock = files.pop(LOCK_NAME, None)
+    if lock is None:
+        return f"```policy\n{text}```"
+    (policy,) = files.values()
+    return f"```policy\n{policy}```\n\n`{LOCK_NAME}`:\n\n```json\n{lock}```"
 
 
 def _index(rules: Iterable[LintRule]) -> str:
