@@ -135,19 +135,24 @@ def run(kills: int, workers: int, seed: int, say: bool) -> str:
         with opened(path) as ledger:
             ledger.add_grant("acme", "draft", Grant(id="pack", kind="pack", left=UNITS, price_nanos=1))
         living = [start(path, notes, f"{seed}.{number}") for number in range(workers)]
-        for kill in range(kills):
-            time.sleep(chance.random() * LONGEST_LIFE / workers)
-            victim = living.pop(chance.randrange(workers))
-            os.kill(victim, signal.SIGKILL)
-            os.waitpid(victim, 0)
-            living.append(start(path, notes, f"{seed}.{workers + kill}"))
-            assert not (notes.parent / "failed").exists(), (notes.parent / "failed").read_text(encoding="utf-8")
-            if say and kill % 100 == 99:
-                print(f"{kill + 1} kills: {look(path, notes, still_running=True)}", flush=True)
-        for process in living:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
+        try:
+            for kill in range(kills):
+                time.sleep(chance.random() * LONGEST_LIFE / workers)
+                end(living.pop(chance.randrange(workers)))
+                living.append(start(path, notes, f"{seed}.{workers + kill}"))
+                failed = notes.parent / "failed"
+                assert not failed.exists(), failed.read_text(encoding="utf-8")
+                if say and kill % 100 == 99:
+                    print(f"{kill + 1} kills: {look(path, notes, still_running=True)}", flush=True)
+        finally:
+            for process in living:
+                end(process)
         return look(path, notes, still_running=False)
+
+
+def end(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
 
 
 @contextmanager
