@@ -1,11 +1,12 @@
 """Run every benchmark, each in a process of its own, and write the tables into docs/benchmarks.md.
 
-    python -m benchmarks [NAME …]
+    python -m benchmarks [--write] [NAME …]
 
-With names, those alone are run and printed, and nothing is written.
+With names, those alone are run and printed; with `--write`, their tables take the place of the old ones.
 """
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -43,22 +44,27 @@ def machine() -> str:
 
 
 def main() -> None:
-    chosen = sys.argv[1:]
+    arguments = sys.argv[1:]
+    chosen = [name for name in arguments if name != "--write"]
     if unknown := [name for name in chosen if name not in BENCHMARKS]:
         sys.exit(f"there is no benchmark `{unknown[0]}`; benchmarks are {', '.join(BENCHMARKS)}")
-    parts = []
+    parts = {}
     for name, title in BENCHMARKS.items():
-        if chosen and name not in chosen:
-            continue
-        part = f"### {title}\n\n`python -m benchmarks.{name}`\n\n{tables(name)}\n"
-        print(part, flush=True)
-        parts.append(part)
-    if chosen:
-        return
+        if not chosen or name in chosen:
+            parts[name] = f"### {title}\n\n`python -m benchmarks.{name}`\n\n{tables(name)}\n"
+            print(parts[name], flush=True)
+    if not chosen or "--write" in arguments:
+        write(parts)
+
+
+def write(parts: dict[str, str]) -> None:
+    """Put these parts into the page, in their order among those that stay."""
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    made = "\n".join(parts)
+    old, after = rest.split(END)
+    written = {part.partition("\n")[0]: part.rstrip() + "\n" for part in re.split(r"^(?=### )", old, flags=re.MULTILINE)}
+    kept = {name: written[f"### {title}"] for name, title in BENCHMARKS.items() if f"### {title}" in written}
+    made = "\n".join((kept | parts)[name] for name in BENCHMARKS if name in kept | parts)
     PAGE.write_text(f"{before}{BEGIN}\nMeasured on {machine()}.\n\n{made}\n{END}{after}", encoding="utf-8")
 
 
