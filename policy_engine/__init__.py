@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
     from policy_engine.ledger.sqlite import SqliteLedger
     from policy_engine.policy import LivePolicy, Policy, load
+    from policy_engine.prices.records import PriceError
     from policy_engine.prices.table import PriceTable
     from policy_engine.runtime.engine import Engine
     from policy_engine.runtime.errors import Cut, Denied, HandedOff, InProgress, NoExecution, Stopped
@@ -49,6 +50,7 @@ _HOMES = {
     "NoExecution": "policy_engine.runtime.errors",
     "Policy": "policy_engine.policy",
     "PolicyError": "policy_engine.language.diagnostics",
+    "PriceError": "policy_engine.prices.records",
     "PriceTable": "policy_engine.prices.table",
     "ProgressDecision": "policy_engine.evaluation.decision",
     "SettleDecision": "policy_engine.evaluation.decision",
@@ -76,6 +78,7 @@ __all__ = [
     "NoExecution",
     "Policy",
     "PolicyError",
+    "PriceError",
     "PriceTable",
     "ProgressDecision",
     "SettleDecision",
