@@ -62,7 +62,8 @@ def write(parts: dict[str, str]) -> None:
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     old, after = rest.split(END)
-    written = {part.partition("\n")[0]: part.rstrip() + "\n" for part in re.split(r"^(?=### )", old, flags=re.MULTILINE)}
+    parts_before = re.split(r"^(?=### )", old, flags=re.MULTILINE)
+    written = {part.partition("\n")[0]: part.rstrip() + "\n" for part in parts_before}
     kept = {name: written[f"### {title}"] for name, title in BENCHMARKS.items() if f"### {title}" in written}
     made = "\n".join((kept | parts)[name] for name in BENCHMARKS if name in kept | parts)
     PAGE.write_text(f"{before}{BEGIN}\nMeasured on {machine()}.\n\n{made}\n{END}{after}", encoding="utf-8")
