@@ -8,9 +8,8 @@ from msgspec.structs import replace
 from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, Head
 from policy_engine.evaluation.facts import AdmitFacts, Given, Grant, Reading
 from policy_engine.language.checked import Meter
-from policy_engine.language.pricing import included_price_nanos
+from policy_engine.ledger.grants import allowance
 from policy_engine.ledger.protocol import HELD, ExecutionRecord, Hold, LedgerUnavailable
-from policy_engine.ledger.windows import window_end, window_name
 from policy_engine.runtime.counting import Place, charges, readings
 from policy_engine.runtime.edition import Edition
 from policy_engine.runtime.errors import Denied, InProgress, NoExecution
@@ -160,18 +159,8 @@ def _grant_allowance(engine: "Engine", edition: Edition, request: Request, now: 
     terms = checked.plans[request.plan] if request.plan is not None else None
     if terms is None or request.outcome not in terms.includes:
         return
-    period = window_name(terms.period, now, edition.zone)
-    engine.ledger.add_grant(
-        request.customer,
-        request.outcome,
-        Grant(
-            id=f"{terms.name}/{request.customer}/{request.outcome}/{period}",
-            kind="allowance",
-            left=terms.includes[request.outcome],
-            price_nanos=included_price_nanos(checked, terms, request.outcome),
-            expires_micros=window_end(terms.period, now, edition.zone),
-        ),
-    )
+    grant = allowance(checked, terms, request.customer, request.outcome, now)
+    engine.ledger.add_grant(request.customer, request.outcome, grant)
 
 
 def _begin(

@@ -13,7 +13,7 @@ from policy_engine.evaluation.decision import SettleDecision
 from policy_engine.evaluation.facts import FactError, Given, Grant
 from policy_engine.language.checked import CheckedPolicy, Meter
 from policy_engine.language.diagnostics import did_you_mean, one_of
-from policy_engine.language.pricing import pack_price_nanos
+from policy_engine.ledger.grants import allowance, bought
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Charge, Hold, Ledger, LedgerError, LedgerUnavailable
 from policy_engine.policy import LivePolicy, Policy, PolicyPath, load
@@ -182,18 +182,22 @@ class Engine:
         """Give a customer the units of a pack. `key` names the purchase: the same one again gives nothing more."""
         self._known("pack", pack, self.checked.packs)
         terms = self.checked.packs[pack]
-        now = self.clock.now_micros()
-        grant = Grant(
-            id=f"{pack}/{customer}/{key}",
-            kind="pack",
-            left=terms.units,
-            price_nanos=pack_price_nanos(terms),
-            expires_micros=None if terms.expires_micros is None else now + terms.expires_micros,
-            effective_micros=now,
-            created_micros=now,
-        )
+        grant = bought(terms, customer, key, self.clock.now_micros())
         self.ledger.add_grant(customer, terms.outcome, grant)
         return grant
+
+    def join(self, customer: str, plan: str) -> tuple[Grant, ...]:
+        """A customer joins a plan now: its allowances of this period are the share of the days that are left.
+
+        Without it, or after an execution of the period has begun under the plan, they are whole. Joining again in the
+        same period changes nothing. From the next period on they are whole.
+        """
+        self._known("plan", plan, self.checked.plans)
+        terms, now = self.checked.plans[plan], self.clock.now_micros()
+        grants = tuple(allowance(self.checked, terms, customer, outcome, now, now) for outcome in terms.includes)
+        for outcome, grant in zip(terms.includes, grants, strict=True):
+            self.ledger.add_grant(customer, outcome, grant)
+        return grants
 
     # ------------------------------------------------------------ the engine itself
 

@@ -10,6 +10,9 @@ from policy_engine.ledger.grants import allowance, bought
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.windows import window_end, window_start
 from policy_engine.policy import load
+from policy_engine.runtime.clock import PinnedClock
+from policy_engine.runtime.engine import Engine
+from policy_engine.runtime.errors import Denied
 from tests.generators.settings import examples
 from tests.ledger.test_windows import ZONES, at
 
@@ -116,3 +119,34 @@ def test_a_share_is_never_more_than_all_and_never_nothing(
     assert now < window_end(period, now, zone) == grant.expires_micros
     later = allowance(policy, policy.plans["base"], "acme", "draft", now, now)
     assert later.left <= grant.left  # who joins later gets no more
+
+
+def test_a_customer_joins_in_the_middle_of_a_month() -> None:
+    """Fifteen days of thirty are left: one unit of the two. The next month has both."""
+    policy = load(
+        """
+        currency USD
+        route web { tool "web"  cost $0.01 }
+        lane standard { web }
+        plan base { fee $3 per month  includes 2 draft }
+        workflow support { outcome draft { price $2  lanes standard } }
+        """
+    )
+    clock = PinnedClock(at("2026-11-16T12:00"))
+    engine = Engine(policy, clock=clock)
+    assert [grant.left for grant in engine.join("acme", "base")] == [1]
+    assert [grant.left for grant in engine.join("acme", "base")] == [1]  # once more: nothing more
+
+    def deliver() -> None:
+        with engine.execution("draft", customer="acme", plan="base") as run:
+            run.deliver()
+
+    deliver()
+    with pytest.raises(Denied) as denied:
+        deliver()
+    assert denied.value.decision.reason == "allowance_spent"
+    clock.set(at("2026-12-01T00:00"))
+    deliver()
+    deliver()
+    with pytest.raises(Denied):
+        deliver()
