@@ -109,8 +109,10 @@ class Rates:
 
         `input_tokens` counts the cached ones too; a caller who leaves them out pays for no fewer than those.
         """
-        rates = self.batch if batch and self.batch is not None else self
         cached = cached_read_tokens + cached_write_tokens + cached_hour_write_tokens
+        if not (cached or batch or self.tiers):  # most often: every attempt comes here
+            return -(-(self.input_picos * input_tokens + self.output_picos * output_tokens) // PICOS_PER_NANO)
+        rates = self.batch if batch and self.batch is not None else self
         whole = max(input_tokens, cached)
         for tier in rates.tiers:
             if whole > tier.above_tokens:
