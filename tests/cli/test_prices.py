@@ -11,7 +11,7 @@ import pytest
 from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
 from genai_prices.types import ConditionalPrice, Provider, StartDateConstraint
 
-from policy_engine.cli import catalogue
+from policy_engine.cli import catalogue, rewriting
 from policy_engine.language.units import Rates, Tier
 from policy_engine.prices.lock import Lock, LockedModel
 from policy_engine.prices.table import PriceTable
@@ -196,6 +196,26 @@ def test_wrong_usage(run: Run, shop: Path, words: list[str], message: str) -> No
     assert not (shop / "prices.lock.json").exists()
 
 
+def test_a_lock_that_cannot_be_written_leaves_nothing_behind(
+    run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rewriting, "replace_file", full)
+        result = run("prices", "lock", "shop")
+    assert result.stderr == "Error: shop/prices.lock.json: no space left on device\n"
+    assert result.exit_code == 2
+    assert [path.name for path in shop.iterdir()] == ["a.policy"]
+    run("prices", "lock", "shop")
+    before = (shop / "prices.lock.json").read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(rewriting, "replace_file", full)
+        assert run("prices", "lock", "shop").exit_code == 2
+    assert (shop / "prices.lock.json").read_text() == before
+
+
 def test_a_policy_in_another_currency_is_told_at_once(run: Run, shop: Path) -> None:
     write(shop, POLICY.replace("USD", "EUR").replace("$", "€"))
     result = run("prices", "lock", "shop")
@@ -351,6 +371,8 @@ def test_all_commands_price_by_the_lock_beside_the_policy(run: Run, shop: Path, 
     assert run("test", "shop").exit_code == 0
     assert run("check", "shop").stdout == "1 file, 4 rules, prices from shop/prices.lock.json: clean\n"
     assert run("check", "shop", "--strict").exit_code == 0
+    linted = run("lint", "shop", "--ignore", "L").stdout.splitlines()[-1]
+    assert linted == "1 file, 4 rules, prices from shop/prices.lock.json: clean"
 
 
 def test_without_a_lock_they_all_say_that_nothing_prices_it(run: Run, shop: Path, desk: Path) -> None:
