@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click.testing import CliRunner
 
+from policy_engine.cli.app import app
 from policy_engine.evaluation.reference.ceilings import limit_of
 from policy_engine.insight.replay import replay
 from policy_engine.insight.trace import TraceReader
@@ -20,6 +22,8 @@ from policy_engine.language.parser import parse
 from policy_engine.language.pricing import included_price_nanos
 from policy_engine.language.source import Source
 from policy_engine.policy import Policy, load
+from policy_engine.testing import collect
+from policy_engine.testing.scenario import ScenarioCase
 
 FOLDER = Path(__file__).resolve().parent.parent / "policies"
 SETS = sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
@@ -61,6 +65,28 @@ def test_a_policy_is_formatted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     file, _ = parse(Source(path.name, text))
     assert format_file(file) == text, f"run `policy fmt {path.parent.name}`"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_tests_of_a_set_have_seen_its_rules(name: str) -> None:
+    result = CliRunner().invoke(app, ["test", str(FOLDER / name), "--coverage", "--fail-under", "95"])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETS)
+def test_the_tests_of_a_set_notice_small_changes(name: str) -> None:
+    # A set takes a second or, with survivors, a few. What the bound leaves out is not in the percentage.
+    bounds = ["--jobs", "1", "--timeout-minutes", "2"]
+    result = CliRunner().invoke(app, ["test", str(FOLDER / name), "--mutate", "--fail-under", "85", *bounds])
+    assert result.exit_code == 0, result.output
+    assert "not tried" not in result.output
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_tests_of_a_set_tell_stories(name: str) -> None:
+    [file] = collect([FOLDER / name])
+    assert sum(isinstance(case, ScenarioCase) for case in file.cases) >= 3
 
 
 @pytest.mark.parametrize("name", SETS)
