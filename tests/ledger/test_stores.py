@@ -5,7 +5,7 @@ from hypothesis import settings
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.ledger.protocol import Charge, Hold, Ledger, LedgerError
+from policy_engine.ledger.protocol import LAPSED_AT_ONCE, Charge, Hold, Ledger, LedgerError
 from tests.generators.settings import examples
 from tests.ledger.conformance import COUNTERS, LedgerMachine
 
@@ -96,6 +96,35 @@ def test_a_late_settlement_corrects_a_lapse_and_charges_once(ledger: Ledger) -> 
     assert ledger.settle("h", {"spent": 2}) == ()
     assert ledger.lapse(11) == ()
     assert ledger.readings([DAY])[DAY] == Reading(2, 0)
+
+
+def test_a_clock_that_steps_forward_and_back(ledger: Ledger) -> None:
+    """Forward: what is open is settled in full, until its owner comes. Back: nothing ends before its time."""
+    ledger.reserve([Hold("first", (Charge(DAY, 5, 20),), expires_micros=100)], 50)
+    ledger.reserve([Hold("second", (Charge(DAY, 5, 20),), expires_micros=100)], 10**9)  # lapses the first on its way
+    assert ledger.readings([DAY])[DAY] == Reading(5, 5)
+    assert ledger.lapse(50) == ()
+    ledger.reserve([Hold("third", (Charge(DAY, 5, 20),), expires_micros=150)], 50)
+    assert ledger.readings([DAY])[DAY] == Reading(5, 10)
+    assert ledger.settle("first", {"spent": 2}) == ()
+    assert ledger.renew(["first", "second", "third"], 200) == ("first",)
+    assert ledger.lapse(199) == ()
+    assert ledger.readings([DAY])[DAY] == Reading(2, 10)
+    assert set(ledger.lapse(10**12)) == {"second", "third"}
+    ledger.release("second")
+    ledger.settle("third", {"spent": 6})
+    assert ledger.readings([DAY])[DAY] == Reading(8, 0)
+
+
+def test_a_lapse_on_the_way_takes_a_few_and_refuses_nobody(ledger: Ledger) -> None:
+    """What lapses counts as before: the limit sees no difference."""
+    number = 3 * LAPSED_AT_ONCE
+    ledger.reserve([Hold(str(n), (Charge(DAY, 1),), expires_micros=n) for n in range(number)], 0)
+    assert ledger.reserve([Hold("last", (Charge(DAY, 1, number + 1),))], number) == ()
+    reading = ledger.readings([DAY])[DAY]
+    assert reading == Reading(LAPSED_AT_ONCE, number + 1 - LAPSED_AT_ONCE)
+    assert ledger.reserve([Hold("more", (Charge(DAY, 1, number + 1),))], 0) != ()
+    assert len(ledger.lapse(number)) == number - LAPSED_AT_ONCE
 
 
 @pytest.mark.parametrize("method", ["settle", "release", "reverse"])

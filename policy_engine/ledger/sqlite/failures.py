@@ -38,7 +38,7 @@ _SAID = {
 
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection is in the way, so that asking again may help."""
-    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
 def unavailable(error: sqlite3.Error, path: str, waited: float) -> LedgerUnavailable | None:

@@ -65,7 +65,8 @@ class SqliteLedger:
 
     `synchronous` is SQLite's: with `FULL`, what a method has answered survives a loss of power; with `NORMAL` it
     survives the end of the process, and a loss of power can take the last transactions. A request waits
-    `wait_seconds` for other writers. Without `create`, a file that is not there is an error.
+    `wait_seconds` for other writers. Without `create`, a file that is not there is an error. As a context manager it
+    closes itself.
 
     Raises `LedgerUnavailable` for a file that cannot be used.
     """
@@ -86,6 +87,12 @@ class SqliteLedger:
     @property
     def path(self) -> str:
         return self._store.path
+
+    def __enter__(self) -> "SqliteLedger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # ------------------------------------------------------------ what is left
 

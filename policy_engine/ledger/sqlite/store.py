@@ -14,7 +14,7 @@ from pathlib import Path
 from random import random
 from threading import Condition, Lock
 from typing import TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from policy_engine.ledger.protocol import LedgerError
 from policy_engine.ledger.sqlite import failures, schema
@@ -46,6 +46,7 @@ class Store:
         if not create and not Path(path).is_file():
             raise failures.absent(path)
         _STORES.add(self)
+        finalize(self, _close, self._idle)  # whoever forgets to close it leaves no connection behind
         if self._attempt(lambda connection: schema.version_of(connection, path)) != schema.VERSION:
             self._attempt(_use_wal)
             self.write(lambda connection: schema.migrate(connection, path))
