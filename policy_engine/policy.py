@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from policy_engine.evaluation.context import Boundary
 
 SUFFIX = ".policy"
+UNPRICED = "P299"
+"""What is said of a route that nothing prices."""
+
 ENGINES: dict[str, Callable[[CheckedPolicy, Digests], Evaluator]] = {
     "compiled": lambda policy, digests: CompiledEvaluator(policy, digests, ReferenceEvaluator),
     "reference": ReferenceEvaluator,
@@ -275,7 +278,7 @@ def _unpriced(route: Route, table: PriceTable) -> Diagnostic:
     if table.origin is not None:
         lacking = f"`{table.origin}` does not have its model: run `policy prices lock`"
     return Diagnostic(
-        code="P299",
+        code=UNPRICED,
         message=f"nothing prices the route `{route.name}`, so every attempt on it will be refused",
         span=route.span,
         hint=lacking if route.kind == "model" else "add a `cost`",

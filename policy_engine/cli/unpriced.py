@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from policy_engine.language.checked import Route
     from policy_engine.language.diagnostics import Diagnostic
 
-UNPRICED = "P299"
-
 
 def with_models_meant(found: "PolicySet") -> "tuple[Diagnostic, ...]":
     """All that is said of a policy; where nothing prices a model, with what the catalogue makes of its name.
 
     Without the catalogue (the extra `prices`) it is what was said.
     """
+    from policy_engine.policy import UNPRICED
+
     waiting: dict[object, Route] = {}
     if found.checked is not None:
         waiting = {r.span: r for r in found.checked.routes.values() if r.kind == "model" and r.rates is None}
