@@ -38,6 +38,8 @@ class StreamMeter:
         self.cut: ProgressDecision | None = None
         self.raised: Cut | None = None
         self.reported: Usage | None = None
+        self._behind = False
+        """Whether more has come since `reported`: Anthropic tells a usage before the first token."""
 
     @overload
     def __call__(self, stream: Iterable[Chunk], *, count: Count | None = None) -> Iterator[Chunk]: ...
@@ -57,21 +59,26 @@ class StreamMeter:
     def add(self, tokens: int) -> bool:
         """So many more output tokens have come: whether to go on. After a False the attempt fails as it is left."""
         self.tokens += tokens
-        self.counted = True
+        self.counted = self._behind = True
         return self._goes_on()
 
     def chunk(self, chunk: Any, *, count: Count | None = None) -> bool:
         """The same for a chunk as a client gives it."""
+        before = self.reported
         self._note_usage(chunk)
         tokens = count(chunk) if count is not None else tokens_of(chunk)
         if not tokens:
             return self.cut is None
-        return self.add(tokens)
+        told_with_it = self.reported is not before
+        goes_on = self.add(tokens)
+        self._behind = not told_with_it
+        return goes_on
 
     def usage(self) -> Usage:
         """What is known to have been used; empty if nothing came."""
         told = self.reported
-        if told is not None and told.output_tokens is not None and self.cut is None and told.input_tokens is not None:
+        whole = told is not None and told.output_tokens is not None and told.input_tokens is not None
+        if told is not None and whole and self.cut is None and not self._behind:
             return told
         if not self.counted:
             return Usage()
@@ -138,6 +145,7 @@ class StreamMeter:
                     before.cached_hour_write_tokens,
                 )
             self.reported = told
+            self._behind = False
             return
 
 
