@@ -1,0 +1,50 @@
+"""What an adapter knows of its client's errors, before what the runtime knows of all.
+
+Only what the runtime's mapping cannot see is read here: errors that a provider tells inside a stream, whose HTTP
+status was a success, and a transport's own errors, which some clients let through while a stream is read.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from policy_engine.runtime.mapping import ErrorMap, Errors, Failure
+
+Reading = Callable[[Exception], Failure | None]
+
+
+class WrongClient(LookupError):
+    """The policy sends a step to a route that the guarded client does not serve. Nothing was called."""
+
+
+class ClientErrors(ErrorMap):
+    """The caller's mapping, then an adapter's reading, then what the runtime knows."""
+
+    def __init__(self, around: ErrorMap, read: Reading, given: Errors | None) -> None:
+        super().__init__(None, ())
+        self._around = around
+        self._read = read
+        self._given = tuple(given or ())
+
+    def failure(self, error: BaseException) -> Failure | None:
+        if isinstance(error, Exception) and not isinstance(error, self._given):
+            found = self._read(error) or _transport(error)
+            if found is not None:
+                return found
+        return self._around.failure(error)
+
+
+def told(body: Any) -> Mapping[str, Any]:
+    """The error that a body tells of: `{"error": {...}}`, or the inner mapping alone."""
+    if not isinstance(body, Mapping):
+        return {}
+    inner = body.get("error")
+    return inner if isinstance(inner, Mapping) else body
+
+
+def _transport(error: Exception) -> Failure | None:
+    kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0].startswith("httpx")]
+    if "ConnectError" in kinds or "ConnectTimeout" in kinds:
+        return Failure("timeout" if "ConnectTimeout" in kinds else "connection", billed=False)
+    if "TimeoutException" in kinds:
+        return Failure("timeout")
+    return Failure("connection") if "TransportError" in kinds else None

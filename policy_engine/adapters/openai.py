@@ -1,0 +1,293 @@
+"""OpenAI's client, with every call an attempt.
+
+    with engine.execution("support_draft", customer="acme", key="ticket-4711") as run:
+        client = guard(OpenAI(), run, step="draft")
+        reply = client.responses.create(input="…", max_output_tokens=800)
+        run.deliver()
+
+Guarded are `responses.create`, `responses.parse`, `chat.completions.create` and `chat.completions.parse`, streamed or
+not, of `OpenAI` and `AsyncOpenAI` (so also of `AzureOpenAI`, and of servers that speak the same: name their prefix in
+`providers`). Nothing else can be reached through a guarded client: what is not guarded is called on the client itself.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, overload
+
+from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Method
+from policy_engine.adapters.errors import told
+from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
+from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.mapping import Errors, Failure
+
+try:
+    import openai
+except ModuleNotFoundError as error:
+    if error.name != "openai":
+        raise
+    raise ImportError(
+        "`policy_engine.adapters.openai` needs the extra `openai`: pip install 'policy_engine[openai]'"
+    ) from error
+
+_BY_CODE = {
+    "rate_limit_exceeded": Failure("rate_limit"),
+    "rate_limit_error": Failure("rate_limit"),
+    "context_length_exceeded": Failure("context_length"),
+    "content_filter": Failure("content_filter"),
+    "invalid_request_error": Failure("bad_request"),
+    "invalid_prompt": Failure("bad_request"),
+}
+_OPENING = frozenset(("response.created", "response.queued", "response.in_progress"))
+
+
+@overload
+def guard(
+    client: "openai.OpenAI",
+    run: Execution,
+    step: str = ...,
+    *,
+    input_tokens: Counting = ...,
+    max_output_tokens: int | None = ...,
+    min_output_tokens: int | None = ...,
+    estimate: Decimal | int | float | str | None = ...,
+    errors: Errors | None = ...,
+    providers: Sequence[str] = ...,
+    elsewhere: Elsewhere | None = ...,
+) -> "GuardedOpenAI": ...
+
+
+@overload
+def guard(
+    client: "openai.AsyncOpenAI",
+    run: Execution,
+    step: str = ...,
+    *,
+    input_tokens: Counting = ...,
+    max_output_tokens: int | None = ...,
+    min_output_tokens: int | None = ...,
+    estimate: Decimal | int | float | str | None = ...,
+    errors: Errors | None = ...,
+    providers: Sequence[str] = ...,
+    elsewhere: Elsewhere | None = ...,
+) -> "AsyncGuardedOpenAI": ...
+
+
+def guard(
+    client: "openai.OpenAI | openai.AsyncOpenAI",
+    run: Execution,
+    step: str = "main",
+    *,
+    input_tokens: Counting = None,
+    max_output_tokens: int | None = None,
+    min_output_tokens: int | None = None,
+    estimate: Decimal | int | float | str | None = None,
+    errors: Errors | None = None,
+    providers: Sequence[str] = ("openai",),
+    elsewhere: Elsewhere | None = None,
+) -> "GuardedOpenAI | AsyncGuardedOpenAI":
+    """A client whose calls are attempts of `run`, in steps named `step`. The client's own retries are off.
+
+    `model` is set by the policy, and the output cap to what it grants; what the call asks for is the cap of the call,
+    else `max_output_tokens`; it may be lowered to `min_output_tokens`. `input_tokens` is a number or counts a request;
+    left out, an upper bound is taken (`adapters/inputs.py`). `estimate` is the most a call can cost, in money.
+
+    `providers` are the prefixes of the models this client serves. `elsewhere` is called with the attempt and the
+    request for every other route, and answers as this client would (a stream for a stream, or an awaitable); without
+    it a lane with such a route raises `WrongClient`. `errors` maps exceptions as in `Engine`.
+    """
+    made = Guard(
+        run=run,
+        step=step,
+        providers=tuple(providers),
+        read=failure_of_error,
+        input_tokens=input_tokens,
+        max_output_tokens=max_output_tokens,
+        min_output_tokens=min_output_tokens,
+        estimate=estimate,
+        errors=errors,
+        elsewhere=elsewhere,
+    )
+    made.check()
+    if isinstance(client, openai.AsyncOpenAI):
+        return AsyncGuardedOpenAI(client.with_options(max_retries=0), made)
+    if not isinstance(client, openai.OpenAI):
+        raise TypeError(f"a client of OpenAI is guarded here, not a `{type(client).__name__}`")
+    return GuardedOpenAI(client.with_options(max_retries=0), made)
+
+
+def failure_of_error(error: Exception) -> Failure | None:
+    """Errors told inside a stream: they have no status of their own. And output that a schema does not fit."""
+    if type(error) is openai.APIError:
+        body = told(error.body)
+        found = _BY_CODE.get(str(body.get("code"))) or _BY_CODE.get(str(body.get("type")))
+        return found or Failure("server_error")
+    if type(error).__name__ == "ValidationError" and type(error).__module__.startswith("pydantic"):
+        return Failure("invalid_output")  # raised by `parse`, about what the model wrote
+    return None
+
+
+# ---------------------------------------------------------------- how answers are read
+
+
+def _response_failed(answer: Any) -> str | None:
+    """Of a response, or of an event of a stream."""
+    kind = getattr(answer, "type", None)
+    if kind == "error":
+        found = _BY_CODE.get(str(getattr(answer, "code", None)))
+        return found.error if found is not None else "server_error"
+    if kind in ("response.failed", "response.incomplete"):
+        answer = answer.response
+    status = getattr(answer, "status", None)
+    if status == "failed":
+        found = _BY_CODE.get(str(getattr(getattr(answer, "error", None), "code", None)))
+        return found.error if found is not None else "server_error"
+    if status == "incomplete" and getattr(answer.incomplete_details, "reason", None) == "content_filter":
+        return "content_filter"
+    return None
+
+
+def _completion_failed(answer: Any) -> str | None:
+    """Of a completion, or of a chunk of one."""
+    reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", None) or ()]
+    return "content_filter" if reasons and all(reason == "content_filter" for reason in reasons) else None
+
+
+def _chunk_opens(chunk: Any) -> bool:
+    for choice in getattr(chunk, "choices", None) or ():
+        delta = getattr(choice, "delta", None)
+        if choice.finish_reason or any(
+            getattr(delta, name, None) for name in ("content", "refusal", "reasoning_content", "tool_calls", "audio")
+        ):
+            return False
+    return True
+
+
+def _is_usage_alone(chunk: Any) -> bool:
+    return getattr(chunk, "choices", None) == [] and getattr(chunk, "usage", None) is not None
+
+
+RESPONSES = Method(
+    caps=("max_output_tokens",),
+    stream=Kind(lambda event: getattr(event, "type", None) in _OPENING, _response_failed),
+    failed=_response_failed,
+)
+COMPLETIONS = Method(
+    caps=("max_completion_tokens", "max_tokens"),
+    stream=Kind(_chunk_opens, _completion_failed),
+    choices="n",
+    failed=_completion_failed,
+)
+COMPLETIONS_HIDING = Method(
+    caps=COMPLETIONS.caps,
+    stream=Kind(_chunk_opens, _completion_failed, _is_usage_alone),
+    choices="n",
+    failed=_completion_failed,
+)
+
+
+def _streamed(request: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
+    """A streamed completion says what it used only if it is asked to."""
+    options = request.get("stream_options")
+    given = dict(options) if isinstance(options, dict) else {}
+    if given.get("include_usage"):
+        return COMPLETIONS, request
+    return COMPLETIONS_HIDING, {**request, "stream_options": {**given, "include_usage": True}}
+
+
+def _refuse_background(request: dict[str, Any]) -> None:
+    if request.get("background"):
+        raise ValueError("a response in the background ends after its attempt, so it cannot be guarded")
+
+
+# ---------------------------------------------------------------- the clients
+
+
+class _Guarded:
+    """Says of everything else that it is not guarded."""
+
+    def __init__(self, client: Any, guard: Guard) -> None:
+        self._client = client
+        self._guard = guard
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"`{name}` is not guarded; call it on the client itself, inside an attempt of a step")
+
+
+class GuardedResponses(_Guarded):
+    def create(self, **request: Any) -> Any:
+        """`responses.create`; `model` need not be given."""
+        _refuse_background(request)
+        send = self._client.responses.create
+        if request.get("stream"):
+            return self._guard.stream(RESPONSES, send, request, GuardedStream)
+        return self._guard.call(RESPONSES, send, request)
+
+    def parse(self, **request: Any) -> Any:
+        """`responses.parse`; what does not fit the schema is a failure of class `invalid_output`."""
+        return self._guard.call(RESPONSES, self._client.responses.parse, request)
+
+
+class GuardedCompletions(_Guarded):
+    def create(self, **request: Any) -> Any:
+        """`chat.completions.create`; a stream is asked for its usage, the chunk with it is only given if asked for."""
+        send = self._client.chat.completions.create
+        if request.get("stream"):
+            method, asked = _streamed(request)
+            return self._guard.stream(method, send, asked, GuardedStream)
+        return self._guard.call(COMPLETIONS, send, request)
+
+    def parse(self, **request: Any) -> Any:
+        """`chat.completions.parse`, as `responses.parse`."""
+        return self._guard.call(COMPLETIONS, self._client.chat.completions.parse, request)
+
+
+class AsyncGuardedResponses(_Guarded):
+    async def create(self, **request: Any) -> Any:
+        """As `GuardedResponses.create`."""
+        _refuse_background(request)
+        send = self._client.responses.create
+        if request.get("stream"):
+            return await self._guard.stream_async(RESPONSES, send, request, AsyncGuardedStream)
+        return await self._guard.call_async(RESPONSES, send, request)
+
+    async def parse(self, **request: Any) -> Any:
+        """As `GuardedResponses.parse`."""
+        return await self._guard.call_async(RESPONSES, self._client.responses.parse, request)
+
+
+class AsyncGuardedCompletions(_Guarded):
+    async def create(self, **request: Any) -> Any:
+        """As `GuardedCompletions.create`."""
+        send = self._client.chat.completions.create
+        if request.get("stream"):
+            method, asked = _streamed(request)
+            return await self._guard.stream_async(method, send, asked, AsyncGuardedStream)
+        return await self._guard.call_async(COMPLETIONS, send, request)
+
+    async def parse(self, **request: Any) -> Any:
+        """As `GuardedCompletions.parse`."""
+        return await self._guard.call_async(COMPLETIONS, self._client.chat.completions.parse, request)
+
+
+class _Chat(_Guarded):
+    completions: Any
+
+
+class GuardedOpenAI(_Guarded):
+    """What `guard` makes of an `OpenAI`."""
+
+    def __init__(self, client: Any, guard: Guard) -> None:
+        super().__init__(client, guard)
+        self.responses = GuardedResponses(client, guard)
+        self.chat = _Chat(client, guard)
+        self.chat.completions = GuardedCompletions(client, guard)
+
+
+class AsyncGuardedOpenAI(_Guarded):
+    """What `guard` makes of an `AsyncOpenAI`."""
+
+    def __init__(self, client: Any, guard: Guard) -> None:
+        super().__init__(client, guard)
+        self.responses = AsyncGuardedResponses(client, guard)
+        self.chat = _Chat(client, guard)
+        self.chat.completions = AsyncGuardedCompletions(client, guard)
