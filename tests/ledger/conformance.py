@@ -48,6 +48,8 @@ OWN_COUNTERS = tuple(Counter(OWN, execution) for execution in EXECUTIONS)
 KEYS = ("ticket 1", "ticket 2")
 OWNERS = (("acme", "draft"), ("acme", "summary"), ("bolt", "draft"))
 GRANTS = ("g1", "g2", "g3")
+FIRST_GRANT = Grant(id="g1", kind="pack", left=4, price_nanos=1)
+"""There from the beginning."""
 IDS = tuple(f"h{number}" for number in range(12))
 
 times = st.integers(0, 10)
@@ -75,7 +77,7 @@ def requests(draw: st.DrawFn, execution: str | None = None) -> list[Hold]:
         hold = Hold(
             id=name,
             charges=draw(charges_on((*COUNTERS, *own))),
-            grant=draw(st.none() | st.sampled_from(GRANTS)),
+            grant=draw(st.sampled_from((None, *GRANTS))),
             owner=draw(st.sampled_from(("", "worker 1"))),
             expires_micros=draw(st.none() | times),
             execution=of,
@@ -96,11 +98,15 @@ class LedgerMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.ledger = self.make()
         self.model = Model()
+        self.begun = 0
+        assert self.ledger.add_grant(*OWNERS[0], FIRST_GRANT)
+        self.model.lots["g1"] = Units(OWNERS[0], FIRST_GRANT)
 
     # ------------------------------------------------------------ holds
 
-    @rule(holds=requests(), now=times)
-    def reserve(self, holds: list[Hold], now: int) -> None:
+    @rule(holds=requests(), now=times, odd=st.integers(0, 7))
+    def reserve(self, holds: list[Hold], now: int, odd: int) -> None:
+        holds = self.usual(holds) if odd else holds
         if not self.possible(holds):
             self.refused(lambda: self.ledger.reserve(holds, now))
             return
@@ -195,6 +201,7 @@ class LedgerMachine(RuleBasedStateMachine):
             lease_micros=now + 3,
         )
         holds = data.draw(requests(execution=execution))
+        holds = self.usual(holds) if data.draw(st.integers(0, 7)) else holds
         known = self.model.with_key(customer, outcome, key)
         if known is not None:
             before = self.everything()
@@ -342,6 +349,15 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ledger.close()
 
     # ------------------------------------------------------------ words
+
+    def usual(self, holds: list[Hold]) -> list[Hold]:
+        """Under ids that are new, on grants that are there."""
+        named = []
+        for hold in holds:
+            self.begun += 1
+            grant = hold.grant if hold.grant in self.model.lots or hold.grant is None else "g1"
+            named.append(replace(hold, id=f"n{self.begun:03}", grant=grant))
+        return named
 
     def possible(self, holds: list[Hold]) -> bool:
         return all(
