@@ -3,11 +3,16 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.engines import each_engine
 from tests.insight.real import PROPERTY
 
 __all__ = ["each_engine"]
+
+# No test looks at a clock: what is slow here may only be waiting for the machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
