@@ -4,6 +4,7 @@ python -m benchmarks.ledgers [EXECUTIONS]
 """
 
 import gc
+import os
 import sqlite3
 import sys
 import time
@@ -259,6 +260,8 @@ def filled(path: Path, number: int, *, ended: bool) -> SqliteLedger:
     )
     connection.execute("COMMIT")
     connection.close()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # what filling has left to be written is not the ledger's to wait for
     return ledger
 
 
