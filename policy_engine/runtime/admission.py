@@ -34,8 +34,8 @@ class Request(NamedTuple):
 def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
     """The execution that a request comes to. Raises `Denied`, `InProgress`."""
     engine.reconcile()
-    decision: AdmitDecision | None = None
     for _ in range(RACES):
+        known = None
         try:
             if request.key is not None:
                 known = engine.ledger.execution(request.customer, request.outcome, request.key)
@@ -47,6 +47,8 @@ def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
             engine.editions.store(edition)
         except LedgerUnavailable as silence:
             engine.observers.tell("store_failed", silence)
+            if known is not None:  # it is there, and nobody can take it over now
+                raise Denied(_denial(edition, "store_silent")) from silence
         now = engine.clock.now_micros()
         asked = _facts(engine, edition, request, now)
         decision = edition.evaluator.admit(asked)
@@ -57,8 +59,11 @@ def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
         if found is not None:
             engine.observers.tell("decided", decision, asked, found, None)
             return found
-    assert decision is not None  # noqa: S101 - a race is lost after a decision, or against others who resume
-    raise Denied(AdmitDecision(Head("deny", "limit_reached", decision.currency, decision.digests)))
+    raise Denied(_denial(edition, "limit_reached"))
+
+
+def _denial(edition: Edition, reason: str) -> AdmitDecision:
+    return AdmitDecision(Head("deny", reason, edition.currency, Digests(*edition.digests)))
 
 
 def find(engine: "Engine", outcome: str, customer: str, key: str) -> Execution:
@@ -197,11 +202,15 @@ def _begin(
     except LedgerUnavailable as silence:
         engine.observers.tell("store_failed", silence)
         if edition.checked.escrow_nanos is None and engine.mode == "enforce":
-            silent = AdmitDecision(Head("deny", "store_silent", decision.currency, decision.digests))
-            raise Denied(silent) from silence
+            raise Denied(_denial(edition, "store_silent")) from silence
         free = _holds(engine, edition, asked, record, replace(draw, grant=None), now, bounded=False)
         engine.escrow.owe(lambda: engine.editions.store(edition))
-        engine.escrow.owe(lambda: engine.ledger.begin(record, free, engine.clock.now_micros()))
+
+        def begin() -> None:
+            if not engine.ledger.begin(record, free, engine.clock.now_micros()).new:
+                run.lose()  # somebody else has begun it meanwhile, under the same key
+
+        engine.escrow.owe(begin)
         return run
     if begun.crossed and engine.mode == "shadow":
         free = _holds(engine, edition, asked, record, replace(draw, grant=None), now, bounded=False)

@@ -200,7 +200,7 @@ class Execution:
             for step in self._steps:
                 step.leave()
             if self.is_running:
-                self.abort()
+                self.try_settle("abort")  # not if somebody else goes on with it
         except LedgerError:
             if error is None:
                 raise
@@ -222,6 +222,10 @@ class Execution:
     def is_running(self) -> bool:
         """Whether it goes on, here."""
         return self.state == RUNNING and not self._lost
+
+    def lose(self) -> None:
+        """It is somebody else's now: what it has open is settled, and nothing more is begun or ended here."""
+        self._lost = True
 
     def next_hold(self) -> str:
         """The id of the next attempt's hold."""
@@ -308,7 +312,7 @@ class Execution:
         return f"{self.id}/unit", f"{self.id}/entry"
 
     def try_settle(self, event: str) -> SettleDecision | None:
-        """Settle an event that comes later; None if the record has changed since it was read."""
+        """Settle an event; None if the record has changed since it was read, so that this is somebody else's."""
         try:
             return self._settle(event)
         except NotRunning:
@@ -379,7 +383,7 @@ class Execution:
             if escrow.owes and not escrow.reconcile():
                 self._owe(change)
             else:
-                done = change()
+                done = not self._lost and change()
         except LedgerUnavailable as silence:
             if self.state != RUNNING:
                 raise  # a later event, which the caller can tell again

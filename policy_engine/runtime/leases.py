@@ -2,7 +2,7 @@
 
 One daemon thread per engine renews, every third of a lease, what this process works on: the record and all of its
 holds. It starts with the first execution that has a lease and ends when there is none left. An execution that nobody
-refers to any more is not renewed.
+refers to any more is not renewed. On any clock but the machine's there is no thread: whoever moves time calls `renew`.
 """
 
 from threading import Event, Lock, Thread
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet, ref
 
 from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
+from policy_engine.runtime.clock import SystemClock
 from policy_engine.runtime.observing import log
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Leases:
     def __init__(self, engine: "Engine", lease_micros: int | None) -> None:
         self.lease_micros = lease_micros
         self._engine = ref(engine)
+        self._by_itself = isinstance(engine.clock, SystemClock)
         self._runs: WeakSet[Execution] = WeakSet()
         self._lock = Lock()
         self._thread: Thread | None = None
@@ -36,7 +38,7 @@ class Leases:
         """Renew it until `let_go`."""
         with self._lock:
             self._runs.add(run)
-            if self.lease_micros is None:
+            if self.lease_micros is None or not self._by_itself:
                 return
             if self._thread is None or not self._thread.is_alive():  # also after a fork
                 self._stop = Event()
