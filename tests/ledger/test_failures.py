@@ -1,5 +1,6 @@
 """Files that cannot be used: locked, read-only, full, damaged, foreign, newer. A clear error, and nothing is spent."""
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -248,6 +249,23 @@ def test_a_closed_ledger(path: Path) -> None:
     with pytest.raises(LedgerError, match="is closed"):
         ledger.settle("there")
     untouched(path)
+
+
+def test_a_ledger_that_is_left_or_forgotten_is_closed(path: Path) -> None:
+    """SQLite removes the file beside it when the last connection is closed."""
+    beside = Path(f"{path}-wal")
+    with SqliteLedger(path) as ledger:
+        ledger.renew(["there"], None)
+        assert beside.exists()
+    assert not beside.exists()
+    with pytest.raises(LedgerError, match="is closed"):
+        ledger.settle("there")
+    forgotten = SqliteLedger(path)
+    forgotten.renew(["there"], None)
+    assert beside.exists()
+    del forgotten
+    gc.collect()
+    assert not beside.exists()
 
 
 def test_a_way_to_write_that_there_is_not(tmp_path: Path) -> None:
