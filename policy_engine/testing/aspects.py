@@ -310,8 +310,20 @@ def _has(ruling: Ruling, numbers: Mapping[str, Any], currency: str) -> bool:
 
 def shown(value: object) -> str:
     """A value in backticks, cut where it is long."""
-    text = value if isinstance(value, str) else "a mapping" if isinstance(value, Mapping) else str(value)
+    text = _written(value)
+    if text is None:
+        return "a list" if isinstance(value, list) else "a mapping"
     return f"`{text[:40]}…`" if len(text) > 40 else f"`{text}`"
+
+
+def _written(value: object) -> str | None:
+    """A scalar, or a list of scalars, as an author would write it; None for anything deeper."""
+    if isinstance(value, list):
+        parts = [_written(item) if not isinstance(item, list) else None for item in value]
+        return None if None in parts else f"[{', '.join(map(str, parts))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "~", True: "true", False: "false"}[value]
+    return str(value) if isinstance(value, str | int | float | Decimal) else None
 
 
 # ---------------------------------------------------------------- the table

@@ -19,6 +19,9 @@ from policy_engine.testing import mistakes
 from policy_engine.testing.nodes import Node
 
 LIKE = "like"
+MAX_LIKE = 40
+"""How deep fixtures may be like one another."""
+
 ALLOWANCE = "allowance"
 UNKNOWN = "unknown"
 """A counter, or the grants, of a store that does not answer. (`~` is what nobody gave.)"""
@@ -46,13 +49,22 @@ def resolve(node: Node, fixtures: Mapping[str, Node], found: list[Diagnostic]) -
         own = {name: entry for name, entry in node.value.items() if name != LIKE}
         shared: dict[str, Node] = {}
         if LIKE in node.value:
-            shared = _like(node.value[LIKE], fixtures, found, ())
+            shared = _like(node.value[LIKE], fixtures, found, (), {})
         return Entries(own, shared)
-    return Entries({}, _like(node, fixtures, found, ()))
+    return Entries({}, _like(node, fixtures, found, (), {}))
 
 
-def _like(node: Node, fixtures: Mapping[str, Node], found: list[Diagnostic], above: tuple[str, ...]) -> dict[str, Node]:
-    """What one fixture, or several (the later wins), say, with what they are like themselves."""
+def _like(
+    node: Node,
+    fixtures: Mapping[str, Node],
+    found: list[Diagnostic],
+    above: tuple[str, ...],
+    done: dict[str, dict[str, Node]],
+) -> dict[str, Node]:
+    """What one fixture, or several (the later wins), say, with what they are like themselves.
+
+    `done` are those already put together: each is once, or a few lines of `like: [a, a]` would take for ever.
+    """
     merged: dict[str, Node] = {}
     for item in node.value if isinstance(node.value, list) else [node]:
         name = item.value
@@ -60,6 +72,14 @@ def _like(node: Node, fixtures: Mapping[str, Node], found: list[Diagnostic], abo
             found.append(mistakes.wrong_shape(item.span, "`like` takes the name of a fixture", "write `like: NAME`"))
         elif name in above:
             found.append(mistakes.circular(name, item.span))
+        elif name in done:
+            merged |= done[name]
+        elif len(above) == MAX_LIKE:
+            found.append(
+                mistakes.wrong_shape(
+                    item.span, f"more than {MAX_LIKE} fixtures, each like the next", "write the facts out"
+                )
+            )
         elif name not in fixtures:
             found.append(mistakes.no_fixture(name, item.span, fixtures))
         elif not isinstance(entries := fixtures[name].value, dict):
@@ -69,9 +89,9 @@ def _like(node: Node, fixtures: Mapping[str, Node], found: list[Diagnostic], abo
                 )
             )
         else:
-            if LIKE in entries:
-                merged |= _like(entries[LIKE], fixtures, found, (*above, name))
-            merged |= {key: entry for key, entry in entries.items() if key != LIKE}
+            whole = _like(entries[LIKE], fixtures, found, (*above, name), done) if LIKE in entries else {}
+            done[name] = whole | {key: entry for key, entry in entries.items() if key != LIKE}
+            merged |= done[name]
     return merged
 
 

@@ -208,6 +208,8 @@ def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Di
             )
         )
         return
+    if not all([*_columns(columns, found)]):
+        return
     for row in rows:
         cells = _items(row)
         if len(cells) != len(names):
@@ -227,6 +229,21 @@ def _decisions(path: Path, node: Node, fixtures: dict[str, Node], found: list[Di
             found.append(mistakes.expects_nothing(row.span))
         title = ", ".join(_word(cell) for cell in cells[:split])
         yield DecisionCase(f"{form.case} [{title}]", path, row.span, point, given.with_(facts), whole, zero)
+
+
+def _columns(cells: list[Node], found: list[Diagnostic]) -> Iterator[bool]:
+    """Whether each column has a name of its own; what is said where one has not."""
+    split = next(i for i, cell in enumerate(cells) if cell.value == ARROW)
+    seen: dict[tuple[bool, str], Node] = {}
+    for i, cell in enumerate(cells):
+        if not isinstance(cell.value, str):
+            found.append(mistakes.wrong_shape(cell.span, "a column goes by the name of a fact", "write its name alone"))
+            yield False
+            continue
+        first = seen.setdefault((i > split, cell.value), cell)
+        if first is not cell:
+            found.append(mistakes.twice(cell.value, cell.span, first.span))
+        yield first is cell
 
 
 def _scenario(path: Path, node: Node, fixtures: dict[str, Node], found: list[Diagnostic]) -> Iterator[ScenarioCase]:

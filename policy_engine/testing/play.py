@@ -6,7 +6,9 @@ from typing import Any
 
 from policy_engine.evaluation.decision import Decision
 from policy_engine.evaluation.facts import Facts, Reading
+from policy_engine.language.units import UnitError
 from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.ledger.protocol import LedgerError
 from policy_engine.policy import Policy
 from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
@@ -17,8 +19,9 @@ from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.step import Step
 from policy_engine.testing.aspects import nanos
 from policy_engine.testing.entries import CUSTOMER, STEP
-from policy_engine.testing.timeline import SETTLING, Event, moment_micros
+from policy_engine.testing.timeline import LAST_YEAR, SETTLING, Event, moment_micros
 
+_LATEST = moment_micros(f"{LAST_YEAR}-12-31", "UTC")
 _NUMBERS = ("input_tokens", "max_output_tokens", "min_output_tokens")
 
 
@@ -171,16 +174,20 @@ class Play:
         }
         if "cost" in event.values:
             used["cost_nanos"] = nanos(event.values["cost"], self.policy.checked.currency)
+            if used["cost_nanos"] < 0:
+                raise UnitError("`cost` is below zero; write what the attempt cost")
         told.attempt = None
         if event.kind == "succeed":
-            told.over = attempt.succeed(**used)
+            told.over = _in_order(attempt.succeed, **used)
             return Moment(told)
-        told.decision = attempt.fail(event.values["error"], **used)
+        told.decision = _in_order(attempt.fail, event.values["error"], **used)
         return Moment(told, told.decision, self._listening.heard.get("failure"))
 
     def _elsewhere(self, event: Event, told: Told | None) -> None:
         """What happens to the world and to no execution."""
         if event.kind == "wait":
+            if self.clock.now_micros() + event.values["micros"] > _LATEST:
+                raise OutOfOrder(f"the clock would stand behind the year {LAST_YEAR}")
             self.clock.sleep(event.values["micros"])
         elif event.kind == "clock":
             self.clock.set(moment_micros(event.values["for"], self.policy.checked.timezone))
@@ -209,3 +216,5 @@ def _in_order(do: Any, *args: Any, **values: Any) -> Any:
         return do(*args, **values)
     except NotRunning as error:
         raise OutOfOrder(str(error)) from None
+    except LedgerError:
+        raise OutOfOrder("it used more than a ledger counts") from None

@@ -11,7 +11,7 @@ from policy_engine.language.source import Span
 from policy_engine.language.units import UnitError
 from policy_engine.ledger.windows import micros_of
 from policy_engine.testing import expectation, mistakes
-from policy_engine.testing.aspects import ASPECTS, Aspect, micros
+from policy_engine.testing.aspects import ASPECTS, Aspect, micros, shown
 from policy_engine.testing.entries import Entries, resolve
 from policy_engine.testing.expectation import Expectation
 from policy_engine.testing.forms import AskForm, Form, ProgressForm, TopUpForm, UseForm, shape
@@ -20,6 +20,9 @@ from policy_engine.testing.world import WORLD, Counter, Units
 
 START = "2026-01-05 09:00"
 """Where the clock stands if a story does not say: a Monday morning in the policy's time zone."""
+
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""Where the clock of a story may stand; the calendar ends at the year 9999, and windows look ahead."""
 
 SETTLING = ("deliver", "accept", "reject", "reverse", "lapse", "abort")
 EVENTS = ("admit", "attempt", "progress", "succeed", "fail", *SETTLING, "wait", "clock", "top_up")
@@ -64,6 +67,8 @@ def moment_micros(text: str, zone: str) -> int:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise UnitError(f"cannot be `{text}`; write a time such as `2026-01-31 09:00`") from None
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise UnitError(f"cannot be `{text}`; write a time between the years {FIRST_YEAR} and {LAST_YEAR}")
     return micros_of(time if time.tzinfo is not None else time.replace(tzinfo=ZoneInfo(zone)))
 
 
@@ -141,7 +146,7 @@ def _read_values(event: Event, what: Node, fixtures: Mapping[str, Node], found: 
             found.append(mistakes.wrong_shape(what.span, f"`{kind}` takes no value", "say whose with `of:`"))
     elif kind == "wait":
         try:
-            event.values |= {"micros": micros(what.value), "for": what.value}
+            event.values |= {"micros": _forward(what.value), "for": what.value}
         except UnitError as error:
             found.append(mistakes.bad_value(what.span, f"`wait` {error}"))
     elif kind == "clock":
@@ -155,6 +160,14 @@ def _read_values(event: Event, what: Node, fixtures: Mapping[str, Node], found: 
             event.values["pack"] = what.value
         else:
             _fill(event, TopUpForm, what, found)
+
+
+def _forward(value: Any) -> int:
+    """How long to wait, in microseconds. Raises `UnitError` also where that would be back."""
+    found = micros(value)
+    if found < 0:
+        raise UnitError(f"cannot be {shown(value)}; time only goes on, and `clock` sets it")
+    return found
 
 
 def _fill(event: Event, form: type[Form], node: Node, found: list[Diagnostic]) -> None:
