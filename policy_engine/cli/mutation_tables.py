@@ -5,7 +5,7 @@ from policy_engine.language.diagnostics import count
 from policy_engine.testing.mutation.report import Report, Survivor
 
 
-def show_mutation(screen: Screen, name: str, report: Report, most: int, least: float | None) -> None:
+def show_mutation(screen: Screen, name: str, report: Report, most: int, least: float | None, *, sampled: bool) -> None:
     """One policy set. `most` survivors are shown (0: all); `least` is the percent that is enough."""
     screen.say()
     screen.say(("Mutants of ", "title"), (name, "place"))
@@ -17,7 +17,7 @@ def show_mutation(screen: Screen, name: str, report: Report, most: int, least: f
         screen.say()
         screen.say((f"and {left} that no case noticed; --show 0 shows them all", "quiet"))
     screen.say()
-    screen.say(*_summary(report, least))
+    screen.say(*_summary(report, least, sampled=sampled))
 
 
 def _show(screen: Screen, survivor: Survivor) -> None:
@@ -35,14 +35,20 @@ def _show(screen: Screen, survivor: Survivor) -> None:
         screen.say("  ", line)
 
 
-def _summary(report: Report, least: float | None) -> list[Part]:
-    enough = least is None or report.percent >= least
+def _summary(report: Report, least: float | None, *, sampled: bool) -> list[Part]:
+    enough = least is None or report.reaches(least, sampled=sampled)
     parts: list[Part] = [f"{count(report.made, 'mutant')}: {report.noticed:,} noticed"]
     parts += [", ", (f"{len(report.survivors):,} not", "bad")] if report.survivors else []
     if report.equivalent:
         parts.append(f", {len(report.equivalent):,} left out: proven to change nothing")
-    parts += [f", {report.untried:,} not tried"] if report.untried else []
-    parts += ["; ", (f"{report.percent:.1f}%", "good" if enough else "bad")]
-    parts += [] if enough else [f", less than {least:g}%"]
+    if report.untried:
+        parts += (
+            [f", {report.untried:,} not in the sample"] if sampled else [", ", (f"{report.untried:,} not tried", "bad")]
+        )
+    if report.percent is not None:
+        parts += ["; ", (f"{report.percent:.1f}%", "good" if enough else "bad")]
+    if not enough:
+        short = report.percent is not None and least is not None and report.percent < least
+        parts.append(f", less than {least:g}%" if short else ", too few to say")
     parts.append((f" in {report.seconds:.1f}s", "quiet"))
     return parts

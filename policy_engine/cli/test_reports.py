@@ -110,7 +110,7 @@ class Reports:
         for name, coverage in self.coverage.items():
             show_coverage(screen, name, coverage, asked.show, asked.fail_under)
         for name, report in self.mutation.items():
-            show_mutation(screen, name, report, asked.show, asked.fail_under)
+            show_mutation(screen, name, report, asked.show, asked.fail_under, sampled=asked.sample is not None)
 
 
 def report(done: "Run", asked: Asked, screen: Screen, *, whole: bool) -> Reports:
@@ -121,9 +121,11 @@ def report(done: "Run", asked: Asked, screen: Screen, *, whole: bool) -> Reports
             made.coverage[name] = _covered(files)
         if asked.mutate and not any(file.failed for file in files):
             made.mutation[name] = _mutated(name, files, asked, screen, None if whole else asked.show or None)
-    shares = [coverage.percent for coverage in made.coverage.values()]
-    shares += [found.percent for found in made.mutation.values()]
-    made.below = asked.fail_under is not None and any(share < asked.fail_under for share in shares)
+    if asked.fail_under is not None:
+        covered = all(coverage.percent >= asked.fail_under for coverage in made.coverage.values())
+        sampled = asked.sample is not None
+        noticed = all(found.reaches(asked.fail_under, sampled=sampled) for found in made.mutation.values())
+        made.below = not (covered and noticed)
     _write(made, asked)
     return made
 

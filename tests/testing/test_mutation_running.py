@@ -1,6 +1,7 @@
 """A whole mutation run: suggestions that hold, processes, bounds, the command; and that filtering loses nothing."""
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -153,7 +154,8 @@ def test_where_no_process_lives_all_is_tried_alone(desk: Path, monkeypatch: pyte
 def test_a_time_bound_leaves_the_rest_untried(desk: Path) -> None:
     report = run(Plan(minutes=1e-9))
     assert report.untried == report.made
-    assert (report.noticed, report.survivors, report.percent) == (0, (), 100.0)
+    assert (report.noticed, report.survivors, report.percent) == (0, (), None)
+    assert not report.reaches(0, sampled=False), "nothing was tried, so nothing is shown"
 
 
 def test_a_sample_is_the_same_for_the_same_seed(desk: Path) -> None:
@@ -161,6 +163,9 @@ def test_a_sample_is_the_same_for_the_same_seed(desk: Path) -> None:
     tried = [[s.mutant.number for s in report.survivors] for report in (first, again, other)]
     assert tried[0] == tried[1] != tried[2]
     assert first.untried == first.made - 12
+    assert first.percent is not None
+    assert first.reaches(first.percent, sampled=True)
+    assert not first.reaches(first.percent, sampled=False)
 
 
 def ran(*words: str) -> tuple[int, str]:
@@ -172,12 +177,17 @@ def test_the_command_shows_survivors_as_diffs_with_cases(desk: Path) -> None:
     code, said = ran("--mutate", "--show", "0")
     assert code == 0
     assert "  -ceiling $3 per outcome as cap\n  +ceiling $4 per outcome as cap\n" in said
-    case = "    - case: cap\n      attempt:\n        outcome: draft\n"
+    case = '    - case: "cap: $3, not $4"\n      attempt:\n        outcome: draft\n'
     assert case in said
     assert "      expect: {effect: go" in said
     assert "limit 6 per day" not in said, "the tests notice that"
     assert ran("--mutate", "--fail-under", "99")[0] == 1
     assert ran("--mutate", "--fail-under", "1")[0] == 0
+    names = re.findall(r"^ +- case: (.*)", said, re.MULTILINE)
+    assert len(names) == len(set(names)) > 3
+    code, said = ran("--mutate", "--fail-under", "0", "--timeout-minutes", "1e-9")
+    assert code == 1
+    assert "not tried, too few to say" in said
 
 
 def test_the_command_says_it_in_json(desk: Path) -> None:

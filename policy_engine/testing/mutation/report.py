@@ -30,7 +30,9 @@ class Survivor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run. `equivalent` are mutants proven to change nothing; `untried` were left when the time was up."""
+    """One run. `equivalent` are mutants proven to change nothing; `untried` were left out of a sample, or when the time
+    was up.
+    """
 
     made: int
     noticed: int
@@ -41,10 +43,16 @@ class Report:
     seconds: float = 0.0
 
     @property
-    def percent(self) -> float:
-        """Noticed, of those that were tried and may be noticed, rounded down to a tenth; of none, all."""
+    def percent(self) -> float | None:
+        """Noticed, of those that were tried and may be noticed, rounded down to a tenth; None where there are none."""
         tried = self.noticed + len(self.survivors)
-        return 1000 * self.noticed // tried / 10 if tried else 100.0
+        return 1000 * self.noticed // tried / 10 if tried else None
+
+    def reaches(self, percent: float, *, sampled: bool) -> bool:
+        """Whether enough was noticed; what the time ran out for was not, what a sample leaves out does not count."""
+        if self.untried and not sampled:
+            return False
+        return self.untried == 0 if self.percent is None else self.percent >= percent
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

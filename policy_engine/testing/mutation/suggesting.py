@@ -80,8 +80,7 @@ class Suggesting:
         return smaller(probe, tells)
 
     def _case(self, mutant: Mutant, probe: Probe, expected: dict[str, Any], changed: Policy) -> Suggestion | None:
-        name = mutant.ref.name if mutant.ref is not None else f"{mutant.setting} of {mutant.block}"
-        entry = {"case": name, probe.point.value: flat(probe.entries), "expect": expected}
+        entry = {"case": _case_name(mutant), probe.point.value: flat(probe.entries), "expect": expected}
         text = "\n".join(f"  {line}" for line in item(entry))
         source = Source("suggested", f"decisions:\n{text}\n")
         file = read_source(source, Path("suggested.policytest.yaml"), {_PLACE: self._trial.policy})
@@ -92,6 +91,20 @@ class Suggesting:
         if not case.run(self._trial.policy).passed or case.run(changed).passed:
             return None
         return Suggestion(probe.point.value, probe.entries, str(before), str(after), text)
+
+
+def _case_name(mutant: Mutant) -> str:
+    """The rule and what it is not: no two survivors of a run suggest cases of one name."""
+    name = mutant.ref.name if mutant.ref is not None else f"{mutant.setting} of {mutant.block}"
+    if mutant.old is not None and mutant.new is None:
+        return f"{name} is there"
+    now, then = (" ".join(" ".join(texts).strip(" ,").split()) for texts in _texts(mutant))
+    return f"{name}: {now}, not {then}" if now and then else f"{name}: with {now}" if now else f"{name}: without {then}"
+
+
+def _texts(mutant: Mutant) -> tuple[list[str], list[str]]:
+    """What stands where the mutant differs, and what it writes there."""
+    return [edit.span.text for edit in mutant.edits], [edit.text for edit in mutant.edits]
 
 
 def _wants(mutant: Mutant) -> Iterator[list[Want]]:
