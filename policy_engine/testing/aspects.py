@@ -263,7 +263,12 @@ def nanos(value: Any, currency: str) -> int:
 
 def is_called(rule: RuleRef, name: str) -> bool:
     """Whether a rule goes by this name: its label, its own words, or how they begin."""
-    return name in (rule.name, rule.text) or rule.text.startswith(name + " ")
+    return name in (rule.name, rule.text) or begins(rule.text, name)
+
+
+def begins(text: str, name: str) -> bool:
+    """Whether a rule's words begin with these; a word is not cut, so `ceiling 6` is not how `ceiling 60` begins."""
+    return text.startswith(name) and text[len(name) :][:1] in (" ", ",")
 
 
 def said(ruling: Ruling, currency: str) -> str:

@@ -13,6 +13,7 @@ from policy_engine.language.diagnostics import Diagnostic
 from policy_engine.language.source import Span
 from policy_engine.policy import Policy
 from policy_engine.testing import entries, mistakes
+from policy_engine.testing.aspects import begins
 from policy_engine.testing.cases import Case
 from policy_engine.testing.decisions import DecisionCase
 from policy_engine.testing.entries import LIKE, Entries
@@ -194,9 +195,7 @@ class Against:
         """The whole name of a rule that is called so, or begins so."""
         if name in self.rules:
             return name, None
-        longer = {
-            ref.text: place for named in self.rules.values() for ref, place in named if ref.text.startswith(name + " ")
-        }
+        longer = {ref.text: place for named in self.rules.values() for ref, place in named if begins(ref.text, name)}
         if len(longer) == 1:
             return next(iter(longer)), None
         if longer:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import policy_engine
+from policy_engine.testing.aspects import begins
 from policy_engine.testing.files import read
 from tests.testing.desk import only, opened, results, written
 
@@ -352,3 +353,17 @@ def test_a_file_that_is_no_text_is_a_mistake(tmp_path: Path) -> None:
     file = read(path)
     assert file.policy is None
     assert len(file.diagnostics) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "fits"),
+    [
+        ("overage $0.85 per draft, $4 per note", "overage $0.85 per draft", True),
+        ("overage $0.85 per draft, $4 per note", "overage $0.85 per draft, $4", True),
+        ("ceiling 60 attempts per day", "ceiling 6", False),
+        ("ceiling $0.30 per outcome", "ceiling $0.3", False),
+        ("ceiling $0.30 per outcome", "ceiling $0.30 per outcome", False),  # that is all of it, not how it begins
+    ],
+)
+def test_how_a_rule_begins(text: str, name: str, fits: bool) -> None:
+    assert begins(text, name) is fits
