@@ -204,46 +204,11 @@ class Worst:
             total += most
         return total
 
-    def step_attempts(self, case: Case) -> int:
-        """The most attempts one step makes: the sum over the routes reached of 1 + retries, because a step visits a
-        route at most once. Ceilings may end it sooner.
-        """
-        return sum(1 + self.retries(case, route) for route in self.reached(case))
-
-    def retries(self, case: Case, route: str, error: str | None = None) -> int:
-        """The most retries of one step on a route; with `error`, those after failures of that class alone.
-
-        A retry needs count left in every rule with its class that applies, so a class has at most the least count
-        of the rules that surely apply, or, where none does, the greatest of those that may. Each retry uses up a
-        count of some rule, so all classes together have at most the sum of all counts.
-        """
-        who = self.who(case, route)
-        rules = self.retry_rules(case, route)
-        sure: dict[str, int] = {}
-        perhaps: dict[str, int] = {}
-        for rule in rules:
-            surely = applies(rule, who) is True
-            for name in rule.classes:
-                if surely:
-                    sure[name] = min(sure.get(name, rule.count), rule.count)
-                else:
-                    perhaps[name] = max(perhaps.get(name, 0), rule.count)
-        caps = perhaps | sure
-        if error is not None:
-            return caps.get(error, 0)
-        return min(sum(caps.values()), sum(rule.count for rule in rules))
-
     def retry_rules(self, case: Case, route: str) -> tuple[RetryRule, ...]:
         """The retry rules that may apply to a step of a case on a route."""
         over = (*self._over(case), self._policy.routes[route].rules)
         who = self.who(case, route)
         return tuple(rule for rules in over for rule in rules.retries if applies(rule, who) is not False)
-
-    def handoff_nanos(self, case: Case) -> int:
-        """The dearest handoff a case can end in; nothing if there is none. No ceiling counts it."""
-        names = {*self._policy.lanes[case.lane].path, *(rule.target for rule in self.fallbacks(case))}
-        routes = (self._policy.routes[name] for name in names if name in self._policy.routes)
-        return max((route.cost_nanos or 0 for route in routes if route.kind == "handoff"), default=0)
 
     # ------------------------------------------------------------ what it brings in
 

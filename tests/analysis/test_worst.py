@@ -177,33 +177,6 @@ def test_who_may_enter() -> None:
     assert {case.plan for case in worst().cases("note")} == {None, "base"}
 
 
-@pytest.mark.parametrize(
-    ("rules", "timeout", "all_classes"),
-    [
-        ({}, 0, 0),
-        ({"small": "retry 2 on timeout"}, 2, 2),
-        ({"small": "retry 2 on timeout, rate_limit"}, 2, 2),
-        ({"small": "retry 2 on timeout", "outcome": "retry 1 on invalid_output"}, 2, 3),
-        ({"small": "retry 2 on timeout", "outcome": "retry 1 on timeout"}, 1, 1),
-        ({"small": "retry 2 on timeout when risk is high"}, 2, 2),
-        ({"small": "retry 2 on timeout when risk is high", "outcome": "retry 1 on timeout"}, 1, 1),
-        ({"big": "retry 2 on timeout"}, 0, 0),
-    ],
-)
-def test_retries(rules: dict[str, str], timeout: int, all_classes: int) -> None:
-    bounds = worst(**rules)
-    assert bounds.retries(DRAFT, "small", "timeout") == timeout
-    assert bounds.retries(DRAFT, "small") == all_classes
-
-
-def test_attempts_of_a_step_and_the_dearest_handoff() -> None:
-    bounds = worst(small="retry 2 on timeout", outcome="retry 1 on invalid_output")
-    assert bounds.step_attempts(DRAFT) == (1 + 3) + (1 + 1)
-    assert cents(bounds.handoff_nanos(DRAFT)) == 250
-    assert bounds.handoff_nanos(Case("draft", "premium")) == 0
-    assert cents(worst(outcome="fallback human").handoff_nanos(Case("draft", "premium"))) == 250
-
-
 # ---------------------------------------------------------------- what it brings in
 
 
