@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.accounts import Accounts, Kept, Units
 from policy_engine.ledger.protocol import (
+    DELIVERED,
     FINAL,
     HELD,
     LAPSED_AT_ONCE,
@@ -43,6 +44,7 @@ class MemoryLedger:
         self._lots: dict[tuple[str, str], list[tuple[int, str]]] = {}  # by expiry
         self._records: dict[str, ExecutionRecord] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
+        self._delivered: dict[str, None] = {}  # ids, in the order of delivery
         self._documents: dict[tuple[str, str], str] = {}
 
     # ------------------------------------------------------------ what is left
@@ -112,7 +114,7 @@ class MemoryLedger:
             crossed = self._reserve(holds, now_micros)
             if crossed:
                 return Begun(None, crossed=crossed)
-            self._records[record.id] = record
+            self._put(record)
             self._keys[record.customer, record.outcome, record.key] = record.id
             return Begun(record, new=True)
 
@@ -148,8 +150,12 @@ class MemoryLedger:
                 accounts.reverse(hold_id)
             accounts.renew(renew, expires_micros)
             kept = {name: getattr(stored, name) for name in ("customer", "outcome", "key")}
-            self._records[record.id] = replace(record, version=record.version + 1, **kept)
+            self._put(replace(record, version=record.version + 1, **kept))
             return True
+
+    def delivered(self) -> tuple[ExecutionRecord, ...]:
+        with self._lock:
+            return tuple([self._records[execution] for execution in self._delivered])
 
     def entries(self, execution: str) -> tuple[Entry, ...]:
         with self._lock:
@@ -210,6 +216,13 @@ class MemoryLedger:
         if accounts.due and accounts.due[0][0] <= now_micros:
             accounts.lapse(now_micros, LAPSED_AT_ONCE)
         return accounts.take(holds, now_micros)
+
+    def _put(self, record: ExecutionRecord) -> None:
+        self._records[record.id] = record
+        if record.state == DELIVERED:
+            self._delivered[record.id] = None
+        else:
+            self._delivered.pop(record.id, None)
 
     def _is_over(self, record: ExecutionRecord, before_micros: int) -> bool:
         if record.state not in FINAL or max(record.admitted_micros, record.delivered_micros or 0) >= before_micros:

@@ -38,6 +38,9 @@ HELD, SETTLED, RELEASED, LAPSED, REVERSED = "held", "settled", "released", "laps
 FINAL = ("accepted", "rejected", "expired", "reversed", "aborted", "handed_off")
 """The states of an execution that has ended. `accepted` may still become `reversed` inside its window."""
 
+DELIVERED = "delivered"
+"""The state of an execution that waits for its acceptance."""
+
 MOST = 2**63 - 1
 """The largest amount, and the largest balance."""
 
@@ -271,6 +274,10 @@ class Ledger(Protocol):
         In the same step the named holds are settled at their reserved amounts, released, reversed, or given until
         `expires_micros`, as by the methods of these names. If it answers False, nothing at all was done.
         """
+        ...
+
+    def delivered(self) -> tuple[ExecutionRecord, ...]:
+        """Every execution that is delivered, and neither accepted, rejected nor expired so far."""
         ...
 
     def entries(self, execution: str) -> tuple[Entry, ...]:

@@ -173,9 +173,10 @@ class Engine:
 
     def close_windows(self) -> int:
         """Lapse every delivered execution whose acceptance window has ended; how many these were."""
-        with self.ledger.book() as book:
-            open_ = [record for record in book.executions() if record.state == "delivered"]
-        lapsed = [self.lapse(record.outcome, customer=record.customer, key=record.key).permits for record in open_]
+        lapsed = [
+            self.lapse(record.outcome, customer=record.customer, key=record.key).permits
+            for record in self.ledger.delivered()
+        ]
         return sum(lapsed)
 
     def top_up(self, customer: str, pack: str, *, key: str) -> Grant:

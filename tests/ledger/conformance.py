@@ -224,6 +224,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(owner=st.sampled_from(OWNERS), key=st.sampled_from(KEYS))
     def look_up(self, owner: tuple[str, str], key: str) -> None:
         assert self.ledger.execution(*owner, key) == self.model.with_key(*owner, key)
+        delivered = {record.id: record for record in self.ledger.delivered()}
+        assert delivered == {id: record for id, record in self.model.records.items() if record.state == "delivered"}
 
     @precondition(lambda self: self.model.records)
     @rule(

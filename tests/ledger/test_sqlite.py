@@ -80,6 +80,7 @@ def costs(path: Path, number: int, *, settled: bool) -> list[int]:
         work(ledger, lambda: ledger.renew(["unit"], 10**13)),
         work(ledger, lambda: ledger.change(replace(record, state="accepted"), settle=["unit"])),
         work(ledger, lambda: ledger.entries("new")),
+        work(ledger, ledger.delivered),
         work(ledger, lambda: ledger.readings([DAY, MONTH])),
         work(ledger, lambda: ledger.grants("acme", "draft", 5)),
         work(ledger, lambda: ledger.execution("acme", "draft", "k3")),

@@ -9,6 +9,7 @@ from sqlite3 import Connection
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.language.checked import Meter
 from policy_engine.ledger.protocol import (
+    DELIVERED,
     Begun,
     Counter,
     Crossed,
@@ -52,6 +53,7 @@ _GRANTS = (
     " WHERE customer = ? AND outcome = ? AND expires_micros > ? AND effective_micros <= ?"
 )
 _BY_KEY = f"SELECT {RECORD_COLUMNS} FROM executions WHERE customer = ? AND outcome = ? AND key = ?"
+_DELIVERED = f"SELECT {RECORD_COLUMNS} FROM executions WHERE state = '{DELIVERED}' ORDER BY delivered_micros"
 _BEGIN = f"INSERT INTO executions ({RECORD_COLUMNS}) VALUES ({', '.join('?' * len(RECORD))})"
 _MAY_CHANGE = tuple(name for name in RECORD if name not in ("id", "customer", "outcome", "key", "version"))
 _CHANGE = (
@@ -217,6 +219,9 @@ class SqliteLedger:
             return True
 
         return self._store.write(change)
+
+    def delivered(self) -> tuple[ExecutionRecord, ...]:
+        return self._store.read(lambda connection: tuple(map(record_of, connection.execute(_DELIVERED).fetchall())))
 
     def entries(self, execution: str) -> tuple[Entry, ...]:
         def read(connection: Connection) -> tuple[Entry, ...]:

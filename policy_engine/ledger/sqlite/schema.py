@@ -110,12 +110,15 @@ _FIRST = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-_CARRIED = (  # what pruned entries came to
+_SECOND = (
+    # what pruned entries came to
     "ALTER TABLE counters ADD COLUMN carried INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE grants ADD COLUMN carried INTEGER NOT NULL DEFAULT 0",
+    # what waits for its acceptance
+    "CREATE INDEX executions_delivered ON executions (delivered_micros) WHERE state = 'delivered'",
 )
 
-MIGRATIONS = (_FIRST, _CARRIED)
+MIGRATIONS = (_FIRST, _SECOND)
 VERSION = len(MIGRATIONS)
 
 
