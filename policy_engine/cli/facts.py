@@ -66,7 +66,8 @@ def _entry(line: int, data: bytes) -> Entry:
     except RecursionError:
         return Entry(line, None, "this is not JSON of any use: it is nested too deep")
     except ValueError as error:
-        return Entry(line, None, str(error))
+        what = "a number has too many digits" if "int_max_str_digits" in str(error) else str(error)
+        return Entry(line, None, what)
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else f"`{data.decode().strip()[:MAX_SHOWN]}`"
         return Entry(line, None, f"facts are a JSON object, one per line; this is {kind}", is_json=True)

@@ -320,9 +320,20 @@ class Boundary:
                 message = f"`{path}` is missing"
                 message += "; give `price` or `price_nanos`" if path == "price" else ""
             else:
-                message = f"`{path}`: {item['msg'].removeprefix('Value error, ')}"
+                said = _SHAPES.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+                message = f"`{path}`: {said}"
             found.append((name, message))
         return FactError(found[0][0], "; ".join(dict.fromkeys(message for _, message in found)))
+
+
+_SHAPES = {
+    "list_type": "a list belongs here",
+    "tuple_type": "a list belongs here",
+    "dict_type": "entries with names belong here",
+    "model_type": "entries with names belong here",
+    "dataclass_type": "entries with names belong here",
+}
+"""What is said of a value that is no list or no mapping, in words of ours."""
 
 
 def _plain(name: Any) -> str:

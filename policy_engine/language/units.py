@@ -183,6 +183,13 @@ def decimal(value: Decimal | int | float | str) -> Decimal:
         raise UnitError(f"`{value}` is not a number") from None
     if not result.is_finite():
         raise UnitError(f"`{value}` is not a finite number")
+    if isinstance(value, float) or not result:
+        return result or Decimal(0)
+    # An exponent is short to write and would take for ever to count out: beyond what a float holds, no one means it.
+    if result.adjusted() > 300:
+        raise UnitError(f"`{str(value)[:40]}` is more than any amount this engine counts")
+    if result.adjusted() < -400:
+        raise UnitError(f"`{str(value)[:40]}` is finer than any amount this engine counts")
     return result
 
 
@@ -213,7 +220,7 @@ def money_nanos(value: Decimal | int | float | str, currency: str = "USD") -> in
                 raise UnitError(f"`{value}` is not in {currency}")
             text = text[:-3].rstrip()
         amount = decimal(text)
-        amount = -amount if negative else amount
+        amount = amount.copy_negate() if negative else amount
     else:
         amount = decimal(value)
     if abs(amount) > MAX_MONEY_NANOS // NANOS:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -320,3 +321,10 @@ def test_every_line_that_is_not_empty_is_answered_for(lines: list[bytes]) -> Non
         assert [entry.line for entry in entries] == written
     else:
         assert [entry.line for entry in entries] == written[:1]
+
+
+def test_a_number_of_too_many_digits_is_said_in_our_words(run: Run, desk: Path) -> None:
+    (desk / "long.json").write_text('{"customer": ' + "9" * 5000 + "}", encoding="utf-8")
+    result = run("eval", "admit", "--policy", "support.policy", "--facts", "long.json")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: long.json:1: a number has too many digits\n")

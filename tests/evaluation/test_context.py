@@ -89,6 +89,12 @@ def test_what_is_left_out() -> None:
         ("amount", [1], "is not an amount of money"),
         ("amount", float("nan"), "not a finite number"),
         ("amount", "1e400", "more than any amount"),
+        ("amount", "1e999999999", "more than any amount"),
+        ("amount", "-1e999999999", "more than any amount"),
+        ("amount", "1e-999999999", "finer than any amount"),
+        ("score", "1e999999999", "more than any amount"),
+        ("score", "1e-999999999", "finer than any amount"),
+        ("wait", Decimal("1e999999999"), "more than any amount"),
         ("share", "51%", "`51%` is outside 0%..50%"),
         ("tally", 6, "`6` is outside -5..5"),
         ("tally", 1.0, "is not a whole number"),
@@ -233,3 +239,18 @@ def test_the_schema_speaks_of_the_policy() -> None:
         assert "outcome" in schema["properties"]
     properties = policy().boundary.model(Point.ADMIT).model_json_schema(by_alias=True)["properties"]
     assert {"risk", "vip", "grants", "meters", "customer"} <= set(properties)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        ("meters", [1], "`meters`: entries with names belong here"),
+        ("grants", {"id": 1}, "`grants`: a list belongs here"),
+        ("grants", [5], "`grants.0`: entries with names belong here"),
+    ],
+)
+def test_a_wrong_shape_is_said_in_our_words(entry: str, value: Any, said: str) -> None:
+    facts = {"customer": "acme", "outcome": "reply", entry: value}
+    with pytest.raises(FactError) as caught:
+        policy_engine.load(TYPES).facts("admit", facts)
+    assert said in str(caught.value)
