@@ -88,19 +88,21 @@ def _again(engine: "Engine", record: ExecutionRecord) -> Execution | None:
 
 
 def _take_over(engine: "Engine", record: ExecutionRecord, now: int) -> Execution | None:
-    """Go on with it: what the vanished owner held is settled at the full amount; unit and entry are held on."""
-    entries = engine.ledger.entries(record.id)
+    """Go on with it: unit and entry are held on, what the vanished owner's calls held lapses at the full amount.
+
+    That is not settled for good: an owner that was only slow may still say what its call has used.
+    """
     admitted = {f"{record.id}/unit", f"{record.id}/entry"}
-    held = [entry.hold.id for entry in entries if entry.state == HELD]
+    held = [entry.hold.id for entry in engine.ledger.entries(record.id) if entry.state == HELD]
     expires = engine.leases.until(now)
     mine = replace(record, owner=engine.owner, lease_micros=expires)
     if not engine.ledger.change(
         mine,
-        settle=[hold_id for hold_id in held if hold_id not in admitted],
         renew=[hold_id for hold_id in held if hold_id in admitted],
         expires_micros=expires,
     ):
         return None
+    engine.ledger.lapse(now)
     return _of_record(engine, replace(mine, version=mine.version + 1), resumed=True)
 
 

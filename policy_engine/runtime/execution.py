@@ -14,7 +14,6 @@ from policy_engine.evaluation.decision import AdmitDecision, Alert, Decision, Se
 from policy_engine.evaluation.facts import Facts, Given, SettleFacts
 from policy_engine.language.checked import SPENT, Route
 from policy_engine.ledger.protocol import (
-    HELD,
     RELEASED,
     Charge,
     Entry,
@@ -98,7 +97,10 @@ class Execution:
         self.held: dict[str, tuple[Sequence[Charge], tuple[int, ...] | None]] = {}
         """What its attempts hold, and what they came to: as far as it is known here."""
         self._lock = RLock()
-        self._numbered = record.attempts
+        self._numbered = 0
+        # Whoever takes it over numbers anew, under the version it took: the last owner may still tell of holds that
+        # the ledger does not know.
+        self._holds = f"{record.id}/{record.version}." if resumed else f"{record.id}/"
         self._steps: list[Step] = []
         self._lost = False
 
@@ -231,7 +233,7 @@ class Execution:
         """The id of the next attempt's hold."""
         with self._lock:
             self._numbered += 1
-            return f"{self.id}/{self._numbered}"
+            return f"{self._holds}{self._numbered}"
 
     def say(self, decision: Decision, facts: Facts, step: Step | None) -> None:
         """Note a decision, and tell who listens."""
@@ -272,17 +274,16 @@ class Execution:
         """Take what the ledger knows of its attempts, after it was read from its record."""
         self.attempts, self.spent_nanos = 0, 0
         for entry in entries:
-            number = entry.hold.id.rpartition("/")[2]
-            if number.rstrip("h").isdigit():
-                self._numbered = max(self._numbered, int(number.rstrip("h")))
-            if not number.isdigit() or entry.state == RELEASED:
+            is_attempt = entry.hold.id[-1:].isdigit()  # else it is the unit, the entry or a handoff
+            if not is_attempt or entry.state == RELEASED:
                 continue
-            came_to = None if entry.state == HELD else entry.incurred
+            # What is held still is nobody's any more, and will come to its whole amount.
+            came_to = entry.incurred or tuple([charge.amount for charge in entry.hold.charges])
             self.held[entry.hold.id] = (entry.hold.charges, came_to)
             self.attempts += 1
             self.spent_nanos += sum(
-                charge.amount if came_to is None else came_to[place]
-                for place, charge in enumerate(entry.hold.charges)
+                amount
+                for charge, amount in zip(entry.hold.charges, came_to, strict=True)
                 if charge.counter.meter == SPENT
             )
 

@@ -102,6 +102,7 @@ def test_a_lapsed_one_is_taken_over_and_its_hold_settled(ledger: Ledger) -> None
     next(iter(lost.step("draft", **ASKS)))
     clock.sleep(61 * SECOND)
     with begin(there) as run:
+        assert units(ledger) == [(1, 0)]
         assert (run.resumed, run.id) == (True, lost.id)
         assert (run.attempts, run.spent_nanos) == (1, WORST)
         assert spent(ledger) == (WORST, 0)
@@ -150,8 +151,24 @@ def test_a_lost_owner_is_told_and_corrects_its_charge(ledger: Ledger) -> None:
         lost.leave()
         run.deliver()
     assert run.state == "accepted"
-    assert spent(ledger)[1] == 0
+    assert spent(ledger) == (MINI, 0)
     assert units(ledger) == [(0, 1)]
+
+
+def test_a_call_made_shortly_before_the_end_lapses_when_its_time_comes(ledger: Ledger) -> None:
+    """The lease was renewed at noon, the call made 30 s later. Whoever takes over sees it as spent; nobody renews it."""
+    here, there, clock = two(ledger)
+    lost = begin(here)
+    clock.sleep(30 * SECOND)
+    next(iter(lost.step("draft", **ASKS)))
+    clock.sleep(31 * SECOND)
+    with begin(there) as run:
+        assert run.spent_nanos == WORST
+        assert spent(ledger) == (0, WORST)
+        clock.sleep(30 * SECOND)
+        there.leases.renew()
+        ledger.lapse(clock.now_micros())
+        assert spent(ledger) == (WORST, 0)
 
 
 def test_the_time_of_a_time_ceiling_runs_on(ledger: Ledger) -> None:

@@ -251,3 +251,25 @@ def test_a_key_is_not_begun_twice_by_what_is_told_later(ledger: Ledger) -> None:
         call(run)
         run.deliver()
     assert begin(made, "k").result == run.result
+
+
+def test_who_takes_over_does_not_settle_what_the_last_owner_has_yet_to_tell(ledger: Ledger) -> None:
+    """Both have made their first attempt: one is in the ledger, of the other it will be told."""
+    clock = PinnedClock(NOON)
+    made, faulty = over(ledger, WITHIN, clock=clock, lease_seconds=LEASE)
+    lost = begin(made, "k")
+    faulty.silent = {"reserve"}
+    attempt = next(iter(lost.step("draft", **ASKS)))
+    clock.sleep(61 * SECOND)
+    with begin(engine(WITHIN, ledger=ledger, clock=clock, lease_seconds=LEASE), "k") as run:
+        other = next(iter(run.step("draft", **ASKS)))
+        assert other.hold.id != attempt.hold.id
+        faulty.silent = False
+        with attempt:
+            attempt.settle(input_tokens=50, output_tokens=25)
+        with other:
+            attempt_cost = spent(ledger)
+            other.settle(input_tokens=100, output_tokens=100)
+        assert attempt_cost == (MINI, WORST)
+        run.deliver()
+    assert spent(ledger) == (MINI + WORST, 0)
