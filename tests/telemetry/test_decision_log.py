@@ -6,18 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from policy_engine.evaluation.facts import Facts, SettleFacts
+from policy_engine.evaluation.facts import FactError, Facts, SettleFacts
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import Policy, load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied
+from policy_engine.runtime.execution import Execution
 from policy_engine.telemetry.decision_log import DecisionLog
 from policy_engine.telemetry.entries import Entry, entry_of, facts_of, line_of, plain_facts
 from policy_engine.telemetry.replaying import BadLine, Difference, read_log, replay_decisions
@@ -31,6 +33,14 @@ RULES = {
     "file": "ceiling $4 per customer per day  retry 1 on timeout",
     "premium": "forbid",
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_lost(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """An observer that fails is only logged; here that fails the test."""
+    yield
+    if request.node.originalname != "test_a_log_that_cannot_be_written_stops_no_work":
+        assert [record.message for record in caplog.records if record.name == "policy_engine.runtime"] == []
 
 
 # ---------------------------------------------------------------- any policy, any facts
@@ -338,3 +348,55 @@ def test_a_log_that_cannot_be_written_stops_no_work(tmp_path: Path, caplog: pyte
     log.close()
     worked(small(**RULES), log, PinnedClock())
     assert [record.message for record in caplog.records] == ["an observer failed in `decided`"] * 6
+
+
+# ---------------------------------------------------------------- whatever an engine asks
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_an_engine_asks_can_be_asked_again(
+    each_engine: str, seed: int, mode: Literal["enforce", "shadow"]
+) -> None:
+    pick = SeededPick(seed)
+    case = generated(pick, Shape())
+    asking = Asking(pick, case.policy, case.text)
+    entries: list[Entry] = []
+    clock = PinnedClock(10**15)
+    engine = Engine(case.policy, clock=clock, mode=mode, observers=[DecisionLog(entries.append, clock=clock)])
+    for number in range(12):
+        outcome = pick.of(list(case.policy.checked.outcomes))
+        plan = pick.of((None, *case.policy.checked.plans))
+        try:
+            run = engine.execution(outcome, customer=f"c{number % 2}", plan=plan, facts=asking.given())
+        except (Denied, FactError):
+            continue
+        with suppress(FactError), run:
+            played(run, pick, clock)
+    result = replay_decisions(case.policy, enumerate(json.loads(json.dumps(entries)), 1))
+    assert result.reproduced, result.to_json()
+    assert result.same + result.of_the_ledger == len(entries)
+
+
+def played(run: Execution, pick: SeededPick, clock: PinnedClock) -> None:
+    """Two steps, with attempts that fail and succeed, some streamed; then perhaps a delivery."""
+    for name in ("first", "second"):
+        if not run.is_running:
+            return
+        step = run.step(name)
+        while run.is_running:
+            attempt = step.attempt(input_tokens=pick.of((100, 10_000)), max_output_tokens=pick.of((50, 900)))
+            if attempt is None:
+                break
+            clock.sleep(pick.number(10**6))
+            if pick.number(1):
+                attempt.progress(pick.number(100))
+            if pick.number(2):
+                attempt.fail(pick.of(("timeout", "rate_limit", "bad_request", "over_ceiling")))
+            else:
+                attempt.succeed(input_tokens=100, output_tokens=40)
+                break
+    if run.is_running and pick.number(1):
+        run.deliver()
+        if pick.number(1):
+            run.accept()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +27,13 @@ RULES = {
     "premium": "forbid",
 }
 ASKS: dict[str, Any] = {"input_tokens": 100, "max_output_tokens": 100}
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """An observer that fails is only logged; here that fails the test."""
+    yield
+    assert [record.message for record in caplog.records] == []
 
 
 class Seen:
