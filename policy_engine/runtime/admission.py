@@ -1,5 +1,6 @@
 """How an execution comes to be: admitted, taken over from a vanished owner, or found as it ended."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from policy_engine.ledger.protocol import HELD, ExecutionRecord, Hold, LedgerUna
 from policy_engine.runtime.counting import Place, charges, readings
 from policy_engine.runtime.edition import Edition
 from policy_engine.runtime.errors import Denied, InProgress, NoExecution
-from policy_engine.runtime.execution import RUNNING, Execution, decision_text
+from policy_engine.runtime.execution import RUNNING, Execution
 from policy_engine.runtime.step import RACES
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _begin(
         admitted_micros=now,
         owner=engine.owner,
         lease_micros=engine.leases.until(now),
-        decision=decision_text(decision),
+        decision=json.dumps(decision.to_json()),
     )
     holds = _holds(engine, edition, asked, record, draw, now, bounded=not denied)
     run = Execution(engine, edition, record, request.given, decision, errors=engine.errors_of(edition))

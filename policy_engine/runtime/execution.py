@@ -1,6 +1,5 @@
 """One execution: a promised deliverable, from admission to its end."""
 
-import json
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from threading import RLock
@@ -401,8 +400,3 @@ class Execution:
                 log.error("the execution `%s` was taken over before its end could be kept", self.key)
 
         self.engine.escrow.owe(again)
-
-
-def decision_text(decision: AdmitDecision) -> str:
-    """A decision as a record keeps it."""
-    return json.dumps(decision.to_json())

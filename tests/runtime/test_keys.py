@@ -156,7 +156,7 @@ def test_a_lost_owner_is_told_and_corrects_its_charge(ledger: Ledger) -> None:
 
 
 def test_a_call_made_shortly_before_the_end_lapses_when_its_time_comes(ledger: Ledger) -> None:
-    """The lease was renewed at noon, the call made 30 s later. Whoever takes over sees it as spent; nobody renews it."""
+    """The lease was renewed at noon, the call made 30 s later. Who takes over sees it as spent; nobody renews it."""
     here, there, clock = two(ledger)
     lost = begin(here)
     clock.sleep(30 * SECOND)
