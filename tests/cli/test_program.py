@@ -81,7 +81,7 @@ def test_top_level_help_has_the_exit_codes_and_every_command(run: Run) -> None:
         ),
         (["eval", "admit", "-p", "", "--schema"], "a path is empty"),
         (["eval", "admit", *SUPPORT, "--facts", ""], "a path is empty"),
-        (["replay", *SUPPORT], "Missing argument 'TRACE'"),
+        (["replay", *SUPPORT], "name a TRACE, or a decision log"),
         (["replay", "none.csv", *SUPPORT], "Error: none.csv: no such file or directory"),
         (["replay", "empty", *SUPPORT], "Error: empty: is a directory"),
         (["replay", "trace.csv", "-p", "bad.policy"], "the policy has 2 errors, so nothing was asked"),
