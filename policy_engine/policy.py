@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from policy_engine.evaluation.context import Boundary
 
 SUFFIX = ".policy"
+_MOST_BYTES = 4 * parser.MAX_CHARACTERS + 8
 UNPRICED = "P299"
 """What is said of a route that nothing prices."""
 
@@ -341,7 +342,8 @@ def _is_text(source: PolicyPath) -> bool:
 def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:
     """The files of a policy set: those named, and every `*.policy` below the directories named; each once.
 
-    Raises `FileNotFoundError` for a path that is not there and for a directory without policies.
+    Raises `FileNotFoundError` for a path that is not there and for a directory without policies, and any other
+    `OSError` for a directory that cannot be listed: a rule must not be missed in silence.
     """
     files: dict[Path, None] = {}
     for path in paths:
@@ -349,7 +351,7 @@ def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:
         if not str(path):
             raise FileNotFoundError("an empty path names no file")  # `Path("")` would be the working directory
         if given.is_dir():
-            inside = sorted(path for path in given.rglob(f"*{SUFFIX}") if path.is_file())
+            inside = files_below(given, SUFFIX)
             if not inside:
                 raise FileNotFoundError(f"no *{SUFFIX} file in {given}")
             files.update(dict.fromkeys(inside))
@@ -360,12 +362,35 @@ def policy_files(paths: Iterable[PolicyPath]) -> list[Path]:
     return list(files)
 
 
+def files_below(folder: Path, suffix: str) -> list[Path]:
+    """All files below a directory whose names end so, in order. Raises `OSError` where one cannot be listed."""
+    found: list[Path] = []
+    folders = [folder]
+    while folders:
+        for path in folders.pop().iterdir():
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+            elif path.name.endswith(suffix) and path.is_file():
+                found.append(path)
+    return sorted(found)
+
+
+def policy_bytes(path: Path) -> bytes:
+    """What a policy file holds, as far as one is ever parsed: a device has no end. Raises `OSError`."""
+    with path.open("rb") as file:
+        found = file.read(_MOST_BYTES)
+    if len(found) < _MOST_BYTES:
+        return found
+    # It is too long, and not to be cut inside a character: the last one is left out, whole or not.
+    return found[: -4 + max((at for at, byte in enumerate(found[-4:]) if byte & 0xC0 != 0x80), default=0)]
+
+
 def read_files(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]:
     """The sources of policy files that are UTF-8 text, and diagnostics for those that are not."""
     sources: list[Source] = []
     found: list[Diagnostic] = []
     for path in paths:
-        source, mistakes = decode(path.read_bytes(), path.as_posix())
+        source, mistakes = decode(policy_bytes(path), path.as_posix())
         found += mistakes
         if not mistakes:
             sources.append(source)

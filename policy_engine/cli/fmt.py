@@ -83,6 +83,7 @@ def fmt_command(paths: tuple[str, ...], check: bool, diff: bool, form: str, colo
 
 
 def _inputs(paths: Sequence[str]) -> list[tuple[bytes | OSError, str, Path | None]]:
+    from policy_engine.cli.reading import unreadable
     from policy_engine.policy import policy_files
 
     if STDIN in paths:
@@ -91,12 +92,16 @@ def _inputs(paths: Sequence[str]) -> list[tuple[bytes | OSError, str, Path | Non
         files = policy_files(paths)
     except FileNotFoundError as error:
         raise Problem(str(error)) from None
+    except OSError as error:
+        raise unreadable(error) from None
     return [(_bytes(path), path.as_posix(), path) for path in files]
 
 
 def _bytes(path: Path) -> bytes | OSError:
+    from policy_engine.policy import policy_bytes
+
     try:
-        return path.read_bytes()
+        return policy_bytes(path)
     except OSError as error:
         return error
 

@@ -1,6 +1,7 @@
 """Files that a command rewrites: replaced whole or not at all; and what would change, as a patch."""
 
 import os
+from errno import EACCES
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -11,7 +12,7 @@ def replace_file(path: Path, text: str) -> None:
     """Replace a file at once, keeping its mode; a link stays a link. Raises `OSError`, and then nothing has changed."""
     target = path.resolve()
     if not os.access(target, os.W_OK):
-        raise PermissionError("the file is read-only")  # replacing it would not ask
+        raise PermissionError(EACCES, "the file is read-only", str(path))  # replacing it would not ask
     with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as fresh:
         try:
             fresh.write(text.encode())

@@ -12,7 +12,7 @@ from policy_engine.language.diagnostics import Diagnostic, PolicyError, Severity
 from policy_engine.language.encoding import decode
 from policy_engine.language.source import Source, Span
 from policy_engine.language.units import UnitError
-from policy_engine.policy import SUFFIX, Policy, load
+from policy_engine.policy import SUFFIX, Policy, files_below, load
 from policy_engine.prices.records import PriceError
 from policy_engine.prices.table import PriceTable, beside
 from policy_engine.testing import checking, expectation, mistakes
@@ -66,7 +66,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            files.update(dict.fromkeys(sorted(file for end in SUFFIXES for file in path.rglob(f"*{end}"))))
+            files.update(dict.fromkeys(sorted(file for end in SUFFIXES for file in files_below(path, end))))
         elif path.suffix == SUFFIX and path.exists():
             files[_beside(path)] = None
         elif path.exists():

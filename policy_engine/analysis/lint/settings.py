@@ -34,7 +34,7 @@ class Settings:
 
 def settings_for(paths: Iterable[Path]) -> Settings:
     """The settings that hold for these files and directories together. Raises `SettingsError`, `OSError`."""
-    folders = [path if path.is_dir() else path.parent for path in (path.resolve() for path in paths)]
+    folders = [path if path.is_dir() else path.parent for path in map(_real, paths)]
     start = _shared(folders) if folders else Path.cwd()
     for folder in (start, *start.parents):
         for name in (OWN_FILE, PROJECT_FILE):
@@ -43,6 +43,13 @@ def settings_for(paths: Iterable[Path]) -> Settings:
                 if found is not None:
                     return found
     return Settings()
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself; reading it will say so
+        return path.absolute()
 
 
 def settings_in(file: Path) -> Settings:
@@ -64,10 +71,13 @@ def _shared(folders: list[Path]) -> Path:
 
 def _read(file: Path, *, required: bool) -> Settings | None:
     try:
-        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        if file.name == PROJECT_FILE and not required:
+        text = file.read_bytes()
+        data: dict[str, Any] = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        if file.name == PROJECT_FILE and not required and b"tool.policy_engine" not in text:
             return None  # another tool's business; nothing says that it speaks of us
+        if isinstance(error, RecursionError):
+            raise SettingsError("this is no TOML of any use: nested too deep", str(file), "mend the file") from None
         raise SettingsError(f"this is no TOML: {lowered(str(error))}", str(file), "mend the file") from None
     prefix = ""
     if file.name == PROJECT_FILE:

@@ -150,3 +150,23 @@ def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
         settings_in(file)
     with pytest.raises(SettingsError, match="this is no TOML"):
         settings_in(written(tmp_path, "pyproject.toml", "x ="))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tool.policy_engine.lint]\nselect = ['L']\nselect = ['L']\n",
+        "[tool.policy_engine.lint]\nfail-on = note\n",
+    ],
+)
+def test_a_project_file_that_speaks_of_us_and_cannot_be_read(text: str, tmp_path: Path) -> None:
+    """What it says would be lost in silence."""
+    written(tmp_path, "pyproject.toml", text)
+    with pytest.raises(SettingsError, match="this is no TOML"):
+        settings_for([tmp_path])
+
+
+def test_a_file_nested_too_deep(tmp_path: Path) -> None:
+    written(tmp_path, "policy.toml", "a = " + "[" * 50_000)
+    with pytest.raises(SettingsError, match="nested too deep"):
+        settings_for([tmp_path])
