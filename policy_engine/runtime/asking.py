@@ -11,31 +11,32 @@ from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, Reading, 
 from policy_engine.language.checked import Meter
 from policy_engine.ledger.protocol import LedgerUnavailable
 from policy_engine.runtime.attempt import Attempt, worst_nanos
-from policy_engine.runtime.counting import Place, charges, own_readings, readings
+from policy_engine.runtime.counting import charges, own_readings
 
 if TYPE_CHECKING:
     from policy_engine.runtime.step import Step
 
 
-def facts(step: "Step", now: int, place: Place, *, otherwise: Readings | None = None) -> dict[str, Any]:
+def facts(step: "Step", now: int, *, otherwise: Readings | None = None) -> dict[str, Any]:
     """What every point after admission knows.
 
     `otherwise` are the readings to go by if the store is silent; left out: what is known without it.
     """
     execution = step.execution
     engine, edition = execution.engine, execution.edition
-    wanted = edition.meters_running(place.outcome, place.plan, place.lane)
+    standing = step.standing
+    place = standing.place
     escrow = None
     read: Mapping[Meter, Reading | None]
     try:
         engine.require_told()
-        read = readings(engine.ledger, wanted, place, now, edition.zone)
+        read = standing.readings(engine.ledger, now)
     except LedgerUnavailable as silence:
         engine.observers.tell("store_failed", silence)
         if otherwise is not None:
             read = otherwise
         else:
-            read = own_readings(wanted, execution.own_charges(), place, now, edition.zone)
+            read = own_readings(standing.read, execution.own_charges(), place, now, edition.zone)
         escrow = engine.escrow.reading() if edition.checked.escrow_nanos is not None else None
     return {
         "customer": place.customer,
@@ -55,43 +56,34 @@ def facts(step: "Step", now: int, place: Place, *, otherwise: Readings | None = 
     }
 
 
-def without(attempt: Attempt, meters: Readings, place: Place, now: int) -> Readings:
+def without(attempt: Attempt, meters: Readings, now: int) -> Readings:
     """Readings without what this attempt itself holds."""
     if meters is attempt.asked.meters:
         return meters  # they were read before it was held
-    zone = attempt.step.execution.edition.zone
+    counters = attempt.step.standing.counters(now)
     found = dict(meters)
     for charge in attempt.hold.charges:
         meter = charge.counter.meter
         held = found.get(meter)
-        if held is not None and place.counter(meter, now, zone) == charge.counter:
+        if held is not None and counters[meter] == charge.counter:
             found[meter] = Reading(held.settled, held.reserved - charge.amount)
     return found
 
 
-def attempt(
-    step: "Step", hold_id: str, asked: AttemptFacts, decision: AttemptDecision, place: Place, now: int
-) -> Attempt:
+def attempt(step: "Step", hold_id: str, asked: AttemptFacts, decision: AttemptDecision, now: int) -> Attempt:
     """The attempt that a go permits, not reserved yet."""
     execution = step.execution
-    edition, price = execution.edition, execution.price_nanos
+    edition = execution.edition
     if step.shadow:
         # Nothing is refused and nothing cut: what was asked is held, under no bound.
-        reserved = worst_nanos(edition, asked, place.route) or 0
+        reserved = worst_nanos(edition, asked, step.route) or 0
         cap = asked.max_output_tokens
         tokens = (asked.input_tokens or 0) + (cap or 0)
     else:
         assert decision.reserved_nanos is not None  # noqa: S101 - a go reserves an amount
         reserved, cap, tokens = decision.reserved_nanos, decision.output_cap, decision.reserved_tokens or 0
-    held = charges(
-        edition.meters,
-        {"spent": reserved, "attempts": 1, "tokens": tokens},
-        () if step.shadow else edition.evaluator.attempt_bounds(asked, reserved),
-        place,
-        now,
-        edition.zone,
-        rule=lambda meter, limit: edition.rule_of(meter, limit, price),
-    )
+    amounts = {"spent": reserved, "attempts": 1, "tokens": tokens}
+    held = step.standing.charges(asked, amounts, now, bounded=not step.shadow)
     hold = execution.engine.hold(hold_id, tuple(held), execution.id, edition, now)
     return Attempt(step, hold, decision, asked, now, reserved_nanos=reserved, max_output_tokens=cap)
 
@@ -116,7 +108,7 @@ def reserve(attempt: Attempt, now: int) -> bool | None:
         return True
 
 
-def count_handoff(step: "Step", asked: FailureFacts, decision: FailureDecision, place: Place, now: int) -> bool:
+def count_handoff(step: "Step", asked: FailureFacts, decision: FailureDecision, now: int) -> bool:
     """Take one count of the handoff's limits; False if another execution took the last one."""
     execution = step.execution
     engine, edition = execution.engine, execution.edition
@@ -126,7 +118,7 @@ def count_handoff(step: "Step", asked: FailureFacts, decision: FailureDecision, 
             edition.handoff_meters,
             {"count": 1},
             () if step.shadow else edition.evaluator.handoff_bounds(asked, decision.route),
-            place.at(route=decision.route),
+            step.standing.place.at(route=decision.route),
             now,
             edition.zone,
             rule=lambda meter, limit: edition.rule_of(meter, limit, 0),

@@ -25,6 +25,7 @@ from policy_engine.runtime.edition import Edition
 from policy_engine.runtime.errors import NotRunning
 from policy_engine.runtime.mapping import ErrorMap, Errors
 from policy_engine.runtime.observing import log
+from policy_engine.runtime.standing import Standing
 from policy_engine.runtime.step import Step
 from policy_engine.runtime.usage import nanos
 
@@ -95,6 +96,8 @@ class Execution:
         )
         self.held: dict[str, tuple[Sequence[Charge], tuple[int, ...] | None]] = {}
         """What its attempts hold, and what they came to: as far as it is known here."""
+        self.standings: dict[tuple[str, str], Standing] = {}
+        """By step and route."""
         self._lock = RLock()
         self._numbered = 0
         # Whoever takes it over numbers anew, under the version it took: the last owner may still tell of holds that

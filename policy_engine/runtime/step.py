@@ -7,9 +7,9 @@ from policy_engine.evaluation.decision import AttemptDecision, Digests, FailureD
 from policy_engine.evaluation.facts import AttemptFacts, FailureFacts, ProgressFacts
 from policy_engine.runtime import asking
 from policy_engine.runtime.attempt import OVER_CEILING, Attempt
-from policy_engine.runtime.counting import Place
 from policy_engine.runtime.errors import HandedOff, NotRunning, Stopped
 from policy_engine.runtime.mapping import ErrorMap
+from policy_engine.runtime.standing import Standing
 
 if TYPE_CHECKING:
     from policy_engine.runtime.execution import Execution
@@ -186,9 +186,8 @@ class Step:
         hold_id = execution.next_hold()
         for _ in range(RACES):
             now = engine.clock.now_micros()
-            place = self._place()
             facts = AttemptFacts(
-                **asking.facts(self, now, place),
+                **asking.facts(self, now),
                 input_tokens=input_tokens,
                 max_output_tokens=max_output_tokens,
                 min_output_tokens=min_output_tokens,
@@ -197,7 +196,7 @@ class Step:
             decision = execution.edition.evaluator.attempt(facts)
             if decision.effect != "go" and not self.shadow:
                 break
-            attempt = asking.attempt(self, hold_id, facts, decision, place, now)
+            attempt = asking.attempt(self, hold_id, facts, decision, now)
             held = asking.reserve(attempt, now)
             if held is None:
                 decision = asking.refusal(decision, "store_silent")
@@ -225,16 +224,15 @@ class Step:
         decision, facts = nowhere, None
         for _ in range(RACES if execution.state == "running" else 0):
             now = engine.clock.now_micros()
-            place = self._place()
             facts = FailureFacts(
-                **asking.facts(self, now, place),
+                **asking.facts(self, now),
                 input_tokens=input_tokens,
                 error=error,
                 visited=tuple(self.visited),
                 retries=dict(self.retries),
             )
             decision = execution.edition.evaluator.failure(facts)
-            if decision.effect != "hand_off" or asking.count_handoff(self, facts, decision, place, now):
+            if decision.effect != "hand_off" or asking.count_handoff(self, facts, decision, now):
                 break
             decision = nowhere  # if another execution takes the last one every time
         self.decisions.append(decision)
@@ -265,9 +263,8 @@ class Step:
         execution, asked = self.execution, attempt.asked
         engine = execution.engine
         now = engine.clock.now_micros()
-        place = self._place()
-        facts = asking.facts(self, now, place, otherwise=asked.meters)
-        facts["meters"] = asking.without(attempt, facts["meters"], place, now)
+        facts = asking.facts(self, now, otherwise=asked.meters)
+        facts["meters"] = asking.without(attempt, facts["meters"], now)
         facts |= {"attempt": self.attempts, "input_tokens": asked.input_tokens}
         progress = ProgressFacts(
             **facts,
@@ -320,5 +317,11 @@ class Step:
             state = self.ended or "waiting for its attempt to be settled"
             raise NotRunning(f"the step `{self.name}` is {state}")
 
-    def _place(self) -> Place:
-        return self.execution.place.at(route=self.route, step=self.name)
+    @property
+    def standing(self) -> Standing:
+        """Where the next attempt goes."""
+        known = self.execution.standings
+        found = known.get((self.name, self.route))
+        if found is None:
+            found = known[self.name, self.route] = Standing(self.execution, self.name, self.route)
+        return found
