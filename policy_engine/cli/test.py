@@ -9,7 +9,7 @@ from policy_engine.cli.app import CLEAN, FINDINGS, UNREADABLE
 from policy_engine.cli.options import PolicyPath
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.render import Screen, show_diagnostics, show_lines
-from policy_engine.cli.test_reports import Asked, report, report_options, require_passing
+from policy_engine.cli.test_reports import Asked, report, report_options, require_passing, require_sense
 
 if TYPE_CHECKING:
     from policy_engine.testing.cases import Result
@@ -67,6 +67,8 @@ def test_command(
     from policy_engine.testing.runner import BadExpression, matching, run
 
     screen = Screen(color)
+    asked = Asked(**reports)
+    require_sense(asked)
     if new is not None:
         if paths or expression is not None:
             raise click.UsageError("--new runs nothing: give it the policy, and no PATH")
@@ -82,7 +84,6 @@ def test_command(
         where = ", ".join(paths) or "the working directory"
         raise Problem(f"no *{TEST_SUFFIX} file in {where}, so nothing was tested", hint=f"write one: NAME{TEST_SUFFIX}")
     done = run(files, wanted)
-    asked = Asked(**reports)
     made = report(done, asked, screen, whole=form == "json")
     if form == "json":
         screen.json(to_json(done) | made.to_json())

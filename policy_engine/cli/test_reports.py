@@ -5,6 +5,7 @@ Both look at the policies that the run has tested, by the cases that it ran.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +46,15 @@ class Asked:
         return self.covers or self.mutate
 
 
+class _Folder(click.Path):
+    """A directory to write to. An empty name is a variable that was not set, not the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the directory has no name; write `.` for the working directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def report_options(command: F) -> F:
     """The options of both reports."""
     file = click.Path(path_type=Path, dir_okay=False)
@@ -54,7 +64,7 @@ def report_options(command: F) -> F:
             click.option("--cobertura", type=file, metavar="FILE", help="Coverage as Cobertura XML."),
             click.option(
                 "--html",
-                type=click.Path(path_type=Path, file_okay=False),
+                type=_Folder(path_type=Path, file_okay=False),
                 metavar="DIR",
                 help="Coverage as a page per policy, in this directory.",
             ),
@@ -195,3 +205,21 @@ def require_passing(done: "Run") -> None:
             f"{len(done.failed):,} of the cases fail, so what they notice says nothing",
             hint="make them pass, then run --mutate again",
         )
+
+
+def require_sense(asked: Asked) -> None:
+    """Refuse options that would say nothing, and a report in the place of what is no report."""
+    if asked.fail_under is not None and not asked.anything:
+        raise click.UsageError("--fail-under needs --coverage or --mutate, or it holds nothing to account")
+    for name in ("fail_under", "timeout_minutes"):
+        if isnan(getattr(asked, name) or 0):
+            raise click.UsageError(f"--{name.replace('_', '-')}: `nan` is no number")
+    for name in ("timeout_minutes", "seed", "sample", "jobs"):
+        if getattr(asked, name) and not asked.mutate:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --mutate")
+    file = asked.cobertura
+    if file is not None and file.is_file():
+        with file.open("rb") as there:
+            head = there.read(5)
+        if head not in (b"", b"<?xml"):
+            raise Problem("this file is no report, and is not overwritten", file, hint="name another one")

@@ -85,6 +85,10 @@ _TOKEN = re.compile(r"\s*(?:(\(|\))|\"([^\"]*)\"|'([^']*)'|([^\s()]+))")
 _Test = Callable[[str], bool]
 
 
+MAX_WORDS = 100
+"""How long an expression may be; brackets in brackets would else have no end."""
+
+
 def matching(expression: str) -> Callable[[Case], bool]:
     """Cases whose name or file has the words of an expression: `premium and not (refund or "left out")`.
 
@@ -93,6 +97,8 @@ def matching(expression: str) -> Callable[[Case], bool]:
     tokens = [_Token(found) for found in _TOKEN.finditer(expression)]
     if not tokens:
         raise BadExpression("it is empty")
+    if len(tokens) > MAX_WORDS:
+        raise BadExpression(f"it has more than {MAX_WORDS} words and signs")
     test, rest = _either(tokens)
     if rest:
         raise BadExpression(f"`{rest[0].text}` makes no sense there")

@@ -45,6 +45,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         (CASES, ["-k", "refund"], 2, "no case fits `refund`, so nothing was tested"),
         ("", [], 2, "this file tests nothing"),
         ("fixtures: {a: {outcome: reply}}", [], 2, "this file tests nothing"),
+        (CASES, ["-k", "(" * 5000 + "a"], 2, "cannot be read: it has more than 100 words and signs"),
+        (CASES, ["-k", "not " * 5000 + "a"], 2, "cannot be read: it has more than 100 words and signs"),
+        # options that would be looked at by nobody
+        (PASSING, ["--fail-under", "90"], 2, "--fail-under needs --coverage or --mutate"),
+        (PASSING, ["--coverage", "--fail-under", "nan"], 2, "`nan` is no number"),
+        (PASSING, ["--mutate", "--timeout-minutes", "nan"], 2, "`nan` is no number"),
+        (PASSING, ["--sample", "3"], 2, "--sample needs --mutate"),
+        (PASSING, ["--jobs", "2"], 2, "--jobs needs --mutate"),
+        (PASSING, ["--html", ""], 2, "the directory has no name"),
         (CASES, ["-k", "("], 2, "`(` cannot be read: something is missing at its end"),
         (CASES, ["elsewhere"], 2, "no such file or directory"),
         (CASES, [""], 2, "a path is empty"),
@@ -198,3 +207,14 @@ def test_which_cases_an_expression_means(expression: str, names: list[str], tmp_
 def test_an_expression_that_means_nothing(expression: str) -> None:
     with pytest.raises(BadExpression):
         matching(expression)
+
+
+@pytest.mark.parametrize("name", ["desk.policy", "desk.policytest.yaml"])
+def test_a_report_takes_the_place_of_reports_alone(name: str, run: Run, tmp_path: Path) -> None:
+    written(tmp_path, PASSING)
+    before = (tmp_path / name).read_bytes()
+    result = run("--cobertura", name)
+    assert result.exit_code == 2
+    assert f"{name}: this file is no report, and is not overwritten" in result.output
+    assert (tmp_path / name).read_bytes() == before
+    assert [run("--cobertura", "c.xml").exit_code for _ in range(2)] == [0, 0]
