@@ -70,6 +70,8 @@ def fork_while_writing(path: str, forks: int = 20) -> None:
     for number in range(forks):
         child = os.fork()
         if child == 0:
+            if ledger._store._idle:
+                os._exit(2)  # SQLite's connections must not be carried over a fork
             ledger.reserve([Hold(f"child {number}", (Charge(DAY, 1),))], 0)
             ledger.settle(f"child {number}")
             ledger.close()
