@@ -10,13 +10,12 @@ from policy_engine.evaluation.context import Boundary
 from policy_engine.evaluation.decision import Decision
 from policy_engine.evaluation.facts import FactError, Facts
 from policy_engine.language.source import Span
-from policy_engine.language.units import UnitError
 from policy_engine.language.vocabulary import Point
 from policy_engine.policy import Policy
 from policy_engine.testing import entries, mistakes
 from policy_engine.testing.cases import Failure, Kind, Result
 from policy_engine.testing.entries import Entries
-from policy_engine.testing.expectation import Expectation
+from policy_engine.testing.expectation import Expectation, Unfit
 
 
 @dataclass(slots=True, eq=False)
@@ -59,8 +58,8 @@ class DecisionCase:
             failures = self.expect.differences(
                 decision, decision.currency, lambda: self._details(policy), point=self.point
             )
-        except UnitError as error:
-            return Result(case=self, problem=mistakes.bad_value(self.expect.span, str(error)))
+        except Unfit as error:
+            return Result(case=self, problem=mistakes.bad_value(error.span, str(error)))
         return Result(case=self, failures=failures)
 
     def mapping(self, policy: Policy) -> dict[str, Any]:

@@ -27,6 +27,14 @@ class Wanted:
     node: Node
 
 
+class Unfit(UnitError):
+    """What is expected is no such amount, as the policy's currency or a finite number; with its place."""
+
+    def __init__(self, message: str, span: Span) -> None:
+        super().__init__(message)
+        self.span = span
+
+
 @dataclass(slots=True)
 class Expectation:
     """All that is wanted of one thing; what is left out is not checked."""
@@ -41,22 +49,27 @@ class Expectation:
     def differences(
         self, thing: Any, currency: str, details: Callable[[], Mapping[str, Any]] = dict, *, point: str | None = None
     ) -> tuple[Failure, ...]:
-        """Every line that a decision (or another thing with these aspects) does not meet."""
+        """Every line that a decision (or another thing with these aspects) does not meet. Raises `Unfit`."""
         failures: list[Failure] = []
         for line in self.wanted:
             got = line.aspect.take(thing)
-            if line.aspect.differs(line.value, got, currency):
-                failures.append(
-                    Failure(
-                        where=line.node.span,
-                        key=line.key,
-                        expected=line.aspect.wanted(line.value, currency),
-                        got=line.aspect.got(got, currency),
-                        decision=thing if isinstance(thing, Decision) else None,
-                        point=point,
-                        **details(),
-                    )
+            try:
+                if not line.aspect.differs(line.value, got, currency):
+                    continue
+                expected = line.aspect.wanted(line.value, currency)
+            except UnitError as error:
+                raise Unfit(f"`{line.key}`: {error}; write an amount in {currency}", line.node.span) from None
+            failures.append(
+                Failure(
+                    where=line.node.span,
+                    key=line.key,
+                    expected=expected,
+                    got=line.aspect.got(got, currency),
+                    decision=thing if isinstance(thing, Decision) else None,
+                    point=point,
+                    **details(),
                 )
+            )
         return tuple(failures)
 
 

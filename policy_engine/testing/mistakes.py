@@ -21,6 +21,7 @@ _CANNOT_START = {
 }
 _STRANGE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _YAML_PROBLEMS = (
+    ("tab character", *_CANNOT_START["\t"]),
     (
         "mapping values are not allowed",
         "this colon makes no sense here",
@@ -60,8 +61,8 @@ def not_yaml(source: Source, error: Any) -> Diagnostic:
         known = [(said, do) for pattern, said, do in _YAML_PROBLEMS if re.search(pattern, problem)]
         unknown = ("this is no YAML", "see the example in the documentation of policy tests")
         message, hint = known[0] if known else unknown
-        if context is not None and ("not closed" in message):
-            offset = context.index  # where it begins says more than where the text ends
+        if context is not None and ("not closed" in message or "no colon" in message):
+            offset = context.index  # where it begins says more than where the parser gave up
     return _no_yaml(source, offset, message, hint)
 
 

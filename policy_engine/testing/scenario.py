@@ -11,7 +11,7 @@ from policy_engine.language.units import UnitError
 from policy_engine.policy import Policy
 from policy_engine.testing import given, mistakes
 from policy_engine.testing.cases import Failure, Kind, Result
-from policy_engine.testing.expectation import Expectation
+from policy_engine.testing.expectation import Expectation, Unfit
 from policy_engine.testing.play import Moment, OutOfOrder, Play
 from policy_engine.testing.timeline import POINT_OF, Event
 
@@ -44,8 +44,8 @@ class ScenarioCase:
                 return Result(case=self, problem=mistakes.bad_value(_wrong(event, error), str(error)))
             try:
                 failures = _differences(policy, event, moment)
-            except UnitError as error:
-                return Result(case=self, problem=mistakes.bad_value(event.span, str(error)))
+            except Unfit as error:
+                return Result(case=self, problem=mistakes.bad_value(error.span, str(error)))
             if failures:
                 return Result(case=self, failures=failures)
         return Result(case=self)

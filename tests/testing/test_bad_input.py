@@ -70,6 +70,33 @@ def test_a_story_that_cannot_go_on_says_so(events: list[str], said: str, tmp_pat
     assert any(said in word for word in words), words
 
 
+@pytest.mark.parametrize("amount", ["€0.16", ".inf", "NaN", "9" * 40])
+def test_an_amount_that_cannot_be_meant_is_shown_where_it_stands(amount: str, tmp_path: Path) -> None:
+    told = story(f"{{{ADMIT}}}", f"{{attempt: {TOKENS}, expect: {{effect: go, reserved: {amount}}}}}")
+    facts = "{outcome: reply, risk: low, lane: standard, estimate: 1}"
+    asked = f"decisions:\n  - case: a\n    attempt: {facts}\n    expect: {{effect: refuse, reserved: {amount}}}\n"
+    for text in (told, asked):
+        problem = only(tmp_path, text).problem
+        assert problem is not None
+        assert problem.span.text == amount
+        assert problem.message.startswith("`reserved`: ")
+        assert problem.hint == "write an amount in USD"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line"),
+    [
+        ("decisions:\n  - case: a name\n\tadmit: {}\n", "a tab cannot indent or align here", 3),
+        ("decisions:\n  - case: a\n    admit:{outcome: reply}\n    table: []\n", "", 3),
+        ("decisions:\n  - case: a\n    admit:ticket\n    table: []\n", "this line has no colon", 3),
+    ],
+)
+def test_a_slip_in_yaml_is_shown_in_its_line(text: str, said: str, line: int, tmp_path: Path) -> None:
+    (mistake, *_) = read(written(tmp_path, text)).diagnostics
+    assert said in mistake.message
+    assert mistake.span.line == line
+
+
 def test_fixtures_like_two_others_each_are_put_together_once(tmp_path: Path) -> None:
     """Two to the power of forty, if each were followed wherever it is named."""
     assert not read(written(tmp_path, chain(FACTS, 40, "[f{0}, f{0}]"))).diagnostics
