@@ -680,3 +680,26 @@ def test_chunks_before_the_answer_come_with_it() -> None:
     with begun("openai") as run:
         events = list(complete(sync(Provider(chunks("a")), run), stream=True))
     assert [event.choices[0].delta.content for event in events] == ["", "a", None]
+
+
+@each_stream
+def test_a_filtered_stream_may_end_in_a_handoff(stream: Streaming) -> None:
+    events = chunks("so", finish="content_filter")
+    if stream.events is response_events:
+        whole = response(status="incomplete", incomplete_details={"reason": "content_filter"})
+        events = response_events("so", end={"type": "response.incomplete", "response": whole})
+    rules = "retry 0 on content_filter  fallback tier2 on content_filter"
+    with begun("openai", rules) as run, pytest.raises(HandedOff):
+        stream(Provider(events), run)
+    assert (run.state, run.spent_nanos, run.handoff_nanos) == ("handed_off", USED, 250 * CENT)
+
+
+def test_a_stream_from_elsewhere_is_measured_too() -> None:
+    def elsewhere(attempt: Attempt, request: dict[str, Any]) -> Any:
+        assert request["stream"] is True
+        return iter(["so", " and so"])
+
+    with engine("openai").execution("other", customer="acme") as run:
+        found = list(respond(sync(Provider(400), run, elsewhere=elsewhere), stream=True))
+        assert found == ["so", " and so"]
+        assert (run.attempts, run.spent_nanos) == (2, 3 * CENT)
