@@ -39,6 +39,9 @@ COLUMNS = {
 REQUIRED = ("execution", "customer", "outcome", "time")
 MAX_TOKENS = 10**12
 
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999  # the calendar ends at 9999, and windows look ahead
+_LATEST_MICROS = (_LAST_YEAR - 1970) * 366 * 86_400 * 10**6
+
 
 class TraceError(Exception):
     """A trace that cannot be read at all: columns are missing, or it is no CSV or JSON."""
@@ -268,9 +271,14 @@ class TraceReader:
             time = datetime.fromisoformat(text)
         except ValueError:
             try:  # seconds since the epoch
-                return scaled(round(decimal(text), 6), 10**6, "a microsecond")
+                micros = scaled(round(decimal(text), 6), 10**6, "a microsecond")
             except (UnitError, ArithmeticError):
                 raise _BadValue(f"`time`: `{text}` is no ISO 8601 time") from None
+            if abs(micros) > _LATEST_MICROS:
+                raise _BadValue(f"`time`: `{text}` is not in our times; it counts seconds since 1970") from None
+            return micros
+        if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+            raise _BadValue(f"`time`: `{text}` is not in our times")
         if time.tzinfo is None:
             time = time.replace(tzinfo=self._zone)
         return micros_of(time.astimezone(UTC))

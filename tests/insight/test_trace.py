@@ -96,6 +96,9 @@ def test_a_row(policy: policy_engine.Policy, changed: dict[str, str], field: str
         ({"error": "timout"}, "did you mean `timeout`?"),
         ({"accepted": "maybe"}, "neither true nor false"),
         ({"time": "yesterday"}, "is no ISO 8601 time"),
+        ({"time": "9999-12-31T23:59:59"}, "is not in our times"),
+        ({"time": "0001-01-01T00:00:00+14:00"}, "is not in our times"),
+        ({"time": "1772442000000"}, "it counts seconds since 1970"),  # milliseconds
         ({"time": ""}, "`time` is empty"),
         ({"vip": "perhaps"}, "neither true nor false"),
         ({"size": "11"}, "is outside 0..10"),
