@@ -289,11 +289,16 @@ class Execution:
                 if charge.counter.meter == SPENT
             )
 
-    def hand_off(self, route: Route) -> None:
-        """End in a handoff, at its flat cost."""
+    def hand_off(self, route: Route) -> bool:
+        """End in a handoff, at its flat cost; False if it has ended, or is somebody else's by now."""
         with self._lock:
+            before = self.handoff_nanos
             self.handoff_nanos += route.cost_nanos or 0
-            self._settle("hand_off")
+            decision = self.try_settle("hand_off")
+            done = decision is not None and decision.permits
+            if not done:
+                self.handoff_nanos = before
+            return done
 
     # ------------------------------------------------------------ its record
 

@@ -248,12 +248,14 @@ class Step:
             self.retries = {}
         elif decision.effect == "hand_off":
             assert decision.route is not None  # noqa: S101 - a handoff names its route
-            self.ended = "handed_off"
             route = execution.edition.checked.routes[decision.route]
             self.handoff = HandedOff(
                 decision, route=route.name, target=route.reference, cost_nanos=route.cost_nanos or 0
             )
-            execution.hand_off(route)
+            if execution.hand_off(route):
+                self.ended = "handed_off"
+            else:
+                self.ended, self.handoff = "left", None
         else:
             self.ended = "stopped"
         return decision

@@ -10,6 +10,7 @@ import pytest
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Ledger
 from policy_engine.runtime.attempt import Attempt
+from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, HandedOff, NotRunning, Stopped
 from policy_engine.runtime.execution import Execution
@@ -285,6 +286,22 @@ def test_a_retry_waits(do: Callable[..., Execution]) -> None:
     made = engine({"outcome": "retry 2 on rate_limit backoff 250ms..4s"})
     do(made, failing(RateLimited(), RateLimited()))
     assert made.clock.now_micros() == NOON + 750_000
+
+
+def test_an_execution_that_ends_while_a_step_waits_raises_the_original(ledger: Ledger) -> None:
+    class Ending(PinnedClock):
+        def sleep(self, micros: int) -> None:
+            super().sleep(micros)
+            run.deliver()
+
+    made = engine({"outcome": "retry 2 on server_error backoff 1s"}, ledger=ledger, clock=Ending(NOON))
+    run = made.execution("draft", customer="acme")
+    with run, pytest.raises(Broken):  # noqa: PT012 - the loop is what raises
+        for attempt in run.step("draft", **ASKS):
+            with attempt:
+                raise Broken
+    assert run.state == "accepted"
+    assert spent(ledger) == (WORST, 0)
 
 
 def test_a_deadline_is_a_time_and_a_timeout(do: Callable[..., Execution]) -> None:

@@ -155,6 +155,18 @@ def test_a_lost_owner_is_told_and_corrects_its_charge(ledger: Ledger) -> None:
     assert units(ledger) == [(0, 1)]
 
 
+def test_a_lost_owner_hands_nothing_off(ledger: Ledger) -> None:
+    """Its call fails; what the policy says then is not its own to do any more."""
+    here, there, clock = two(ledger, {"lanes": "standard", "outcome": "fallback tier2 on any"})
+    attempt = next(iter(begin(here).step("draft", **ASKS)))
+    clock.sleep(61 * SECOND)
+    with begin(there) as run:
+        with pytest.raises(Broken), attempt:
+            raise Broken
+        work(run)
+    assert (run.state, run.handoff_nanos) == ("accepted", 0)
+
+
 def test_a_call_made_shortly_before_the_end_lapses_when_its_time_comes(ledger: Ledger) -> None:
     """The lease was renewed at noon, the call made 30 s later. Who takes over sees it as spent; nobody renews it."""
     here, there, clock = two(ledger)

@@ -225,6 +225,19 @@ def test_while_the_ledger_has_not_been_told_it_counts_as_silent(ledger: Ledger) 
         call(run)
 
 
+def test_nothing_begins_before_the_ledger_has_been_told(ledger: Ledger) -> None:
+    """It answers everything but settlements: its counters are not what they would be."""
+    made, faulty = over(ledger, DENY)
+    faulty.silent = {"settle"}
+    with begin(made) as run:
+        call(run)
+    with pytest.raises(Denied):
+        begin(made)
+    faulty.silent = False
+    begin(made).abort()
+    assert spent(ledger) == (MINI, 0)
+
+
 def test_units_are_not_drawn_while_the_store_is_silent(ledger: Ledger) -> None:
     made, faulty = over(ledger, WITHIN)
     with made.execution("draft", customer="acme", plan="base") as run:
