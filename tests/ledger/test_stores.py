@@ -5,7 +5,7 @@ from hypothesis import settings
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.ledger.protocol import LAPSED_AT_ONCE, Charge, Hold, Ledger, LedgerError
+from policy_engine.ledger.protocol import LAPSED_AT_ONCE, Charge, ExecutionRecord, Hold, Ledger, LedgerError, Pruned
 from tests.generators.settings import examples
 from tests.ledger.conformance import COUNTERS, LedgerMachine
 
@@ -143,3 +143,13 @@ def test_a_grant_that_is_not_there_takes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no grant `g`"):
         ledger.reserve([reserved(Charge(DAY, 1), id="first"), reserved(id="second", grant="g")], 0)
     assert ledger.readings([DAY]) == {DAY: Reading()}
+
+
+def test_an_ended_execution_with_something_open_is_not_forgotten(ledger: Ledger) -> None:
+    record = ExecutionRecord(id="e", customer="acme", outcome="draft", key="k", state="accepted", admitted_micros=1)
+    ledger.begin(record, [Hold("e/1", (Charge(DAY, 5),), execution="e")], 1)
+    assert ledger.prune(100) == Pruned(0, 0, 0)
+    ledger.settle("e/1", {"spent": 3})
+    assert ledger.prune(1) == Pruned(0, 0, 0)
+    assert ledger.prune(2) == Pruned(1, 1, 0)
+    assert ledger.readings([DAY])[DAY] == Reading(3, 0)
