@@ -31,8 +31,9 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-soak: $(VENV)/installed-dev ## a million compiled decisions against the reference's, properties with fifty times the examples
+soak: $(VENV)/installed-dev ## a million compiled decisions against the reference's, thousands of killed workers, properties with fifty times the examples
 	$(BIN)/python -m tests.evaluation.differential --cases 1000000 --keep tests/corpus/differential
+	$(BIN)/python -m tests.ledger.killing --kills 3000
 	POLICY_ENGINE_EXAMPLES=50 $(BIN)/pytest -m 'not slow'
 
 bench: $(VENV)/installed-bench ## measure everything that docs/benchmarks.md claims, and write its tables
