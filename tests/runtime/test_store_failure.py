@@ -1,13 +1,16 @@
 """What happens while the store is silent, and what it is told afterwards."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from policy_engine.evaluation.facts import Reading
 from policy_engine.ledger.protocol import Ledger, LedgerUnavailable
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, InProgress, Stopped
+from policy_engine.runtime.escrow import Escrow
 from policy_engine.runtime.execution import Execution
 from tests.runtime.desk import ASKS, CENT, LEASE, NOON, SECOND, Faulty, engine, ledger, spent, units
 
@@ -286,3 +289,17 @@ def test_who_takes_over_does_not_settle_what_the_last_owner_has_yet_to_tell(ledg
         assert attempt_cost == (MINI, WORST)
         run.deliver()
     assert spent(ledger) == (MINI + WORST, 0)
+
+
+def test_no_two_take_the_last_of_the_escrow() -> None:
+    """The policy was asked before; what counts is what is held."""
+    escrow = Escrow()
+    with ThreadPoolExecutor(8) as pool:
+        went = list(pool.map(lambda number: escrow.hold(str(number), 30, 100), range(40)))
+    assert sum(went) == 3
+    assert escrow.reading() == Reading(0, 90)
+    escrow.settle(str(went.index(True)), 10)
+    assert escrow.reading() == Reading(10, 60)
+    assert escrow.hold("more", 30, 100)
+    assert not escrow.hold("too much", 1, 100)
+    assert escrow.hold("shadow", 1000, None)
