@@ -35,6 +35,7 @@ class Request(NamedTuple):
 def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
     """The execution that a request comes to. Raises `Denied`, `InProgress`."""
     engine.reconcile()
+    asked: AdmitFacts | None = None
     for _ in range(RACES):
         known = None
         try:
@@ -49,7 +50,7 @@ def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
         except LedgerUnavailable as silence:
             engine.observers.tell("store_failed", silence)
             if known is not None:  # it is there, and nobody can take it over now
-                raise Denied(_denial(edition, "store_silent")) from silence
+                raise _denied(engine, edition, "store_silent", asked) from silence
         now = engine.clock.now_micros()
         asked = _facts(engine, edition, request, now)
         decision = edition.evaluator.admit(asked)
@@ -60,11 +61,15 @@ def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
         if found is not None:
             engine.observers.tell("decided", decision, asked, found, None)
             return found
-    raise Denied(_denial(edition, "limit_reached"))
+    raise _denied(engine, edition, "limit_reached", asked)
 
 
-def _denial(edition: Edition, reason: str) -> AdmitDecision:
-    return AdmitDecision(Head("deny", reason, edition.currency, Digests(*edition.digests)))
+def _denied(engine: "Engine", edition: Edition, reason: str, asked: AdmitFacts | None) -> Denied:
+    """The runtime's own denial, where the policy had allowed what was asked; observers hear of it as of any other."""
+    decision = AdmitDecision(Head("deny", reason, edition.currency, Digests(*edition.digests)))
+    if asked is not None:
+        engine.observers.tell("decided", decision, asked, None, None)
+    return Denied(decision)
 
 
 def find(engine: "Engine", outcome: str, customer: str, key: str) -> Execution:
@@ -205,7 +210,7 @@ def _begin(
     except LedgerUnavailable as silence:
         engine.observers.tell("store_failed", silence)
         if edition.checked.escrow_nanos is None and engine.mode == "enforce":
-            raise Denied(_denial(edition, "store_silent")) from silence
+            raise _denied(engine, edition, "store_silent", asked) from silence
         free = _holds(engine, edition, asked, record, replace(draw, grant=None), now, bounded=False)
         engine.escrow.owe(lambda: engine.editions.store(edition))
 

@@ -67,7 +67,7 @@ _BY_NAME = {
     "LengthFinishReasonError": Failure("invalid_output"),
     "ContentFilterFinishReasonError": Failure("content_filter"),
 }
-_CLIENTS = frozenset("openai anthropic httpx httpcore requests urllib3 aiohttp".split())
+_CLIENTS = frozenset("openai anthropic httpx httpx2 httpcore httpcore2 requests urllib3 aiohttp".split())
 
 
 _Layer = dict[type, Failure | None]

@@ -5,8 +5,8 @@ rules stand in, which a digest does not cover either. Decisions of another polic
 again: they are counted by their digests and left out.
 
 Two answers are the runtime's and not the policy's: a refusal because another execution took the amount between the
-question and the hold, and one because the store was silent then. Where the policy had said `go` (or `hand_off`), these
-are counted as the ledger's.
+question and the hold, and one because the store was silent then. Where the policy had said `allow`, `go` or `hand_off`,
+these are counted as the ledger's.
 """
 
 import json
@@ -175,6 +175,8 @@ def _of_the_ledger(before: Mapping[str, Any], again: Decision) -> bool:
     if before.get("rules") or before.get("alerts") or before.get("shadow") or before.get("unknown"):
         return False
     said = (before.get("point"), before.get("effect"), before.get("reason"))
+    if again.effect == "allow":
+        return said in (("admit", "deny", "limit_reached"), ("admit", "deny", "store_silent"))
     if again.effect == "go":
         return said in (("attempt", "refuse", "over_ceiling"), ("attempt", "refuse", "store_silent"))
     return again.effect == "hand_off" and said == ("failure", "stop", None)

@@ -39,6 +39,7 @@ def error(name: str = "Oops", base: type[Exception] = Exception, module: str = "
         (error("APITimeoutError", module="openai"), Failure("timeout")),
         (error("APIConnectionError", module="anthropic._exceptions"), Failure("connection")),
         (error("ConnectError", module="httpx"), Failure("connection", billed=False)),
+        (error("ConnectError", module="httpx2"), Failure("connection", billed=False)),
         (error("ReadTimeout", type(error("TimeoutException", module="httpx")), "httpx"), Failure("timeout")),
         (error("APITimeoutError", module="mine"), None),
         (error(status_code=200), None),

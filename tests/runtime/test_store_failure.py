@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from policy_engine.evaluation.decision import Decision
 from policy_engine.evaluation.facts import Reading
 from policy_engine.ledger.protocol import Ledger, LedgerUnavailable
 from policy_engine.runtime.clock import PinnedClock
@@ -12,6 +13,7 @@ from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, InProgress, Stopped
 from policy_engine.runtime.escrow import Escrow
 from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.observing import Observer
 from tests.runtime.desk import ASKS, CENT, LEASE, NOON, SECOND, Faulty, engine, ledger, spent, units
 
 __all__ = ["ledger"]  # a fixture
@@ -44,6 +46,20 @@ def day(ledger: Ledger) -> tuple[int, int]:
 
 
 # ---------------------------------------------------------------- deny, which is the default
+
+
+def test_observers_hear_of_a_denial_that_the_policy_did_not_make(ledger: Ledger) -> None:
+    heard: list[str | None] = []
+
+    class Listener(Observer):
+        def decided(self, decision: Decision, *_: Any) -> None:
+            heard.append(decision.reason)
+
+    made, faulty = over(ledger, {}, observers=[Listener()])
+    faulty.silent = {"begin"}
+    with pytest.raises(Denied):
+        begin(made)
+    assert heard == ["store_silent"]
 
 
 @pytest.mark.parametrize("silent", [True, {"begin"}, {"keep", "begin"}], ids=["all", "begin", "keep"])

@@ -208,12 +208,15 @@ def test_the_folder_of_a_policy_is_no_difference(tmp_path: Path) -> None:
         ("attempt", "refuse", "estimate_unknown", "go", False),  # the policy alone says that
         ("failure", "stop", None, "hand_off", True),  # the desk's last place went to somebody else
         ("failure", "stop", None, "retry", False),
+        ("admit", "deny", "limit_reached", "allow", True),
+        ("admit", "deny", "store_silent", "allow", True),
+        ("admit", "deny", "forbidden", "allow", False),
     ],
 )
 def test_answers_of_the_ledger_are_told_apart(
     point: str, effect: str, reason: str | None, again: str, counted: bool
 ) -> None:
-    words = {"hand_off": "fallback human", "retry": "retry 1 on timeout", "go": ""}
+    words = {"hand_off": "fallback human", "retry": "retry 1 on timeout", "go": "", "allow": ""}
     policy = small(outcome=words[again])
     asked: dict[str, Any] = {
         "customer": "a",
@@ -223,7 +226,11 @@ def test_answers_of_the_ledger_are_told_apart(
         "step": "s",
         "price": 2,
     }
-    asked |= {"error": "timeout"} if point == "failure" else {"input_tokens": 1, "max_output_tokens": 1}
+    more: dict[str, dict[str, Any]] = {
+        "failure": {"error": "timeout"},
+        "attempt": {"input_tokens": 1, "max_output_tokens": 1},
+    }
+    asked = {"customer": "a", "outcome": "draft"} if point == "admit" else asked | more[point]
     facts = policy.facts(point, asked, assume_zero=True)
     decision = getattr(policy, point)(facts)
     assert decision.effect == again
