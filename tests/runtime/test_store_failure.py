@@ -90,6 +90,16 @@ def test_no_attempt_is_made_while_the_store_is_silent(ledger: Ledger, silent: An
     assert spent(ledger) == (0, 0)
 
 
+def test_a_counter_that_is_not_said_is_no_zero(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store may answer with nothing, too. What the execution has spent itself is known all the same."""
+    made = engine(WITHIN | {"outcome": "ceiling $0.35 per outcome"}, ledger=ledger)
+    run = begin(made)
+    call(run)
+    monkeypatch.setattr(ledger, "readings", dict.fromkeys)
+    with pytest.raises(Stopped, match="used \\$0.10"), run:  # noqa: RUF043 - an escaped dollar
+        call(run)
+
+
 def test_a_call_that_was_made_is_settled_when_the_store_answers_again(ledger: Ledger) -> None:
     made, faulty = over(ledger, DENY)
     with begin(made) as run:
