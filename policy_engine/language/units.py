@@ -183,8 +183,10 @@ def decimal(value: Decimal | int | float | str) -> Decimal:
         raise UnitError(f"`{value}` is not a number") from None
     if not result.is_finite():
         raise UnitError(f"`{value}` is not a finite number")
-    if isinstance(value, float) or not result:
-        return result or Decimal(0)
+    if isinstance(value, float):
+        return result
+    if not result:
+        return Decimal(0).copy_sign(result)  # whatever its exponent
     # An exponent is short to write and would take for ever to count out: beyond what a float holds, no one means it.
     if result.adjusted() > 300:
         raise UnitError(f"`{str(value)[:40]}` is more than any amount this engine counts")
