@@ -208,7 +208,9 @@ class Interval:
             for value in self._multiples(step, low, high):
                 yield int(value)
 
-    def _multiples(self, step: Fraction | int, low: Fraction | int | None, high: Fraction | int | None) -> Iterator:  # type: ignore[type-arg]
+    def _multiples(
+        self, step: Fraction | int, low: Fraction | int | None, high: Fraction | int | None
+    ) -> Iterator[Fraction | int]:
         """The first multiples of a step above the low end, and the last below the high end."""
         tries = len(self.holes) + 2
         if low is None and high is None:
