@@ -20,6 +20,7 @@ from policy_engine.language.checked import ATTEMPTS, FILE_LEVEL, SPENT, TOKENS, 
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Charge, Counter, ExecutionRecord, Hold, Ledger
 from policy_engine.ledger.sqlite import SqliteLedger
+from policy_engine.runtime.engine import Engine
 
 MANY = 1_000_000
 CALLS = 200
@@ -69,6 +70,35 @@ def attempts(ledger: Ledger, calls: int = CALLS) -> Run:
             attempt(ledger, execution, number)
 
     return run
+
+
+POLICY = """
+currency USD
+route mini { model "openai:gpt-4o-mini"  rates $1 in, $4 out per 1M tokens }
+lane standard { mini }
+ceiling $900M per day
+workflow support {
+  ceiling $900M per customer per day
+  outcome draft {
+    price $900M  lanes standard
+    ceiling $900M per outcome  ceiling 900M attempts per outcome  ceiling 900M tokens per outcome
+  }
+}
+"""
+
+
+def through_an_engine() -> Run:
+    """The same five ceilings of a policy, in the caller's code: a step, its attempt, a usage."""
+    run = Engine(POLICY, ledger=MemoryLedger()).execution("draft", customer="acme")
+
+    def calls() -> None:
+        for _ in range(CALLS):
+            for made in run.step("draft", input_tokens=500, max_output_tokens=400):
+                with made:
+                    nothing()
+                    made.settle(input_tokens=500, output_tokens=200)
+
+    return calls
 
 
 class Counters:
@@ -283,8 +313,9 @@ def row(
 
 
 def rows_of_memory() -> Iterator[list[str]]:
-    times = interleaved({"ledger": attempts(MemoryLedger()), "hand": by_hand()}, CALLS)
+    times = interleaved({"ledger": attempts(MemoryLedger()), "engine": through_an_engine(), "hand": by_hand()}, CALLS)
     yield row("memory: a lock and two dictionaries by hand", times, "ledger", "hand", most=10)
+    yield row("memory, facts and decision of an engine included: the same", times, "engine", "hand", most=10)
 
 
 def rows_of_sqlite(folder: Path) -> Iterator[list[str]]:
