@@ -2,12 +2,13 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from policy_engine.evaluation.facts import Reading
-from policy_engine.ledger.protocol import Pruned
+from policy_engine.ledger.protocol import LedgerUnavailable, Pruned
 from policy_engine.ledger.sqlite import SqliteLedger
 from policy_engine.ledger.sqlite.schema import VERSION
 from policy_engine.ledger.verification import differences
@@ -99,3 +100,24 @@ def test_an_old_and_a_new_file_have_the_same_tables(tmp_path: Path) -> None:
     for name in ("old.db", "new.db"):
         SqliteLedger(tmp_path / name).close()
     assert tables(tmp_path / "old.db") == tables(tmp_path / "new.db")
+
+
+def test_a_file_that_another_makes_meanwhile_is_no_foreign_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version, application and tables are looked at in one moment."""
+    path = tmp_path / "ledger.db"
+    looks = []
+
+    class Between(sqlite3.Connection):
+        def execute(self, statement: str, *given: object) -> sqlite3.Cursor:  # type: ignore[override]  # fewer kinds of parameters
+            if statement == "SELECT count(*) FROM sqlite_schema" and not looks:
+                looks.append(statement)
+                with suppress(LedgerUnavailable):
+                    SqliteLedger(path, wait_seconds=0.05).close()
+            return super().execute(statement, *given)  # type: ignore[arg-type]  # as above
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **named: connect(*a, **named, factory=Between))
+    ledger = SqliteLedger(path)
+    assert looks
+    assert ledger.readings([COUNTERS[0]]) == {COUNTERS[0]: Reading()}
+    ledger.close()

@@ -47,7 +47,7 @@ class Store:
             raise failures.absent(path)
         _STORES.add(self)
         finalize(self, _close, self._idle)  # whoever forgets to close it leaves no connection behind
-        if self._attempt(lambda connection: schema.version_of(connection, path)) != schema.VERSION:
+        if self.read(lambda connection: schema.version_of(connection, path)) != schema.VERSION:
             self._attempt(_use_wal)
             self.write(lambda connection: schema.migrate(connection, path))
 
