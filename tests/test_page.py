@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import policy_engine
-from policy_engine import Policy, PolicyError
+from policy_engine import MemoryLedger, Policy, PolicyError
 from policy_engine.language.formatter import format_file
 from policy_engine.language.parser import parse
 from policy_engine.language.source import Source
@@ -109,7 +109,7 @@ def terms(plan: str) -> Probe:
 def bought(policy: Policy) -> Any:
     """What a pack gives, and whether it is still there after 60 days."""
     clock = PinnedClock(0)
-    engine = Engine(policy, clock=clock)
+    engine = Engine(policy, ledger=MemoryLedger(), clock=clock)
     grant = engine.top_up("acme", "burst", key="1")
     clock.sleep(60 * 86_400 * 10**6)
     return grant.left, grant.price_nanos, bool(engine.ledger.grants("acme", "support_draft", clock.now_micros()))
@@ -123,7 +123,7 @@ def overage_capped(policy: Policy) -> Any:
 
 def handoffs(policy: Policy) -> Any:
     """A handoff costs what it says, and only so many fit in a day."""
-    engine = Engine(policy, clock=PinnedClock(0))
+    engine = Engine(policy, ledger=MemoryLedger(), clock=PinnedClock(0))
     done = []
     for number in range(41):
         run = engine.execution("support_draft", customer=str(number), facts={"risk": "low"}, key=str(number))
@@ -298,7 +298,7 @@ def test_what_the_page_says(probe: Probe, expected: Any) -> None:
 
 def test_the_page_runs_from_admission_to_reversal() -> None:
     clock = PinnedClock(1_700_000_000_000_000)
-    engine = Engine(policy_engine.load(PAGE), clock=clock)
+    engine = Engine(policy_engine.load(PAGE), ledger=MemoryLedger(), clock=clock)
     run = engine.execution("support_draft", customer="acme", plan="base", facts={"risk": "low"}, key="t-1")
     assert (run.lane, run.price_nanos) == ("standard", 663_333_333)
     step = run.step("draft")

@@ -29,7 +29,7 @@ OF = {
 
 @click.command("ledger")
 @click.argument("action", metavar="ACTION", type=click.Choice(ACTIONS))
-@click.argument("path", metavar="FILE", type=click.Path())
+@click.argument("path", metavar="[FILE]", type=click.Path(), required=False)
 @click.option("--customer", metavar="NAME", help="show: this customer alone.")
 @click.option("--most", type=click.IntRange(min=0), help="show: so many rows of each table (50 if not said).")
 @click.option(
@@ -43,7 +43,7 @@ OF = {
 @screen_options
 def ledger_command(
     action: str,
-    path: str,
+    path: str | None,
     customer: str | None,
     most: int | None,
     what: str | None,
@@ -65,6 +65,9 @@ def ledger_command(
       policy ledger verify ledger.db
       policy ledger prune ledger.db --before 90d
 
+    Without FILE it is the one that an engine uses when it is given none: what the environment variable
+    POLICY_ENGINE_LEDGER names, else policy_engine.db in the working directory.
+
     The ledger may be in use: all but `prune` read it as it is at one moment, and nobody waits for them.
 
     Exit code: 0 if it could be done, 1 if `verify` found a difference, 2 if the file cannot be used.
@@ -85,11 +88,12 @@ def ledger_command(
 
 
 @contextmanager
-def _opened(path: str) -> "Iterator[SqliteLedger]":
+def _opened(path: str | None) -> "Iterator[SqliteLedger]":
     """A ledger that is there. Raises `Problem` for one that cannot be used."""
     from policy_engine.ledger.protocol import LedgerUnavailable
-    from policy_engine.ledger.sqlite import SqliteLedger
+    from policy_engine.ledger.sqlite import SqliteLedger, default_path
 
+    path = path or default_path()
     try:
         ledger = SqliteLedger(path, create=False)
         try:

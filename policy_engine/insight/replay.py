@@ -15,6 +15,7 @@ from policy_engine.evaluation.facts import FactError
 from policy_engine.insight.report import OutcomeRow, ReplayResult, RuleCount
 from policy_engine.insight.trace import BadRow, Recorded, RecordedExecution, Trace
 from policy_engine.language.checked import CheckedPolicy, Rules
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import Policy
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -38,8 +39,8 @@ def replay(policy: Policy, trace: Trace, *, progress: Callable[[int], None] | No
         bad=list(trace.bad),
         outcomes={name: OutcomeRow(name, outcome.title) for name, outcome in sorted(checked.outcomes.items())},
     )
-    guarded = Engine(policy, clock=clock)
-    billed = Engine(Policy(without_guardrails(checked), policy.prices), clock=clock)
+    guarded = Engine(policy, ledger=MemoryLedger(), clock=clock)
+    billed = Engine(Policy(without_guardrails(checked), policy.prices), ledger=MemoryLedger(), clock=clock)
     runs = [_Run(recorded, guarded, billed, result) for recorded in trace.executions.values() if recorded.attempts]
     events = [(attempt.time_micros, attempt.line, run, n) for run in runs for n, attempt in enumerate(run.record)]
     events.sort(key=lambda event: event[:2])

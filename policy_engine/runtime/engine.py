@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from os import PathLike
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -14,8 +15,8 @@ from policy_engine.evaluation.facts import FactError, Given, Grant
 from policy_engine.language.checked import CheckedPolicy, Meter
 from policy_engine.language.diagnostics import did_you_mean, one_of
 from policy_engine.ledger.grants import allowance, bought
-from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Charge, Hold, Ledger, LedgerError, LedgerUnavailable
+from policy_engine.ledger.sqlite import SqliteLedger, default_path
 from policy_engine.policy import LivePolicy, Policy, PolicyPath, load
 from policy_engine.prices.table import PriceTable
 from policy_engine.runtime.admission import Request, admit, find
@@ -40,7 +41,9 @@ class Engine:
     """Runs executions under a policy. May be used from several threads and tasks.
 
     `policy` is a `Policy`, a `LivePolicy` (each execution keeps the version it began under), or what `load` takes;
-    `prices` is for the last case. `ledger` is where spending is counted: in memory, if none is given.
+    `prices` is for the last case. `ledger` is where spending is counted: a ledger, or the path of an SQLite file, which
+    the engine then closes itself. Left out, it is the file that the environment variable `POLICY_ENGINE_LEDGER` names,
+    else `policy_engine.db` in the working directory: what was spent must outlive the process that spent it.
 
     `mode="shadow"` decides and records, but refuses nothing and cuts nothing: what would have been refused stands in
     `decisions` of the execution. `errors` maps exceptions to error classes, before the built-in mapping.
@@ -52,7 +55,7 @@ class Engine:
         self,
         policy: Policy | LivePolicy | PolicyPath | Sequence[PolicyPath],
         *,
-        ledger: Ledger | None = None,
+        ledger: Ledger | str | PathLike[str] | None = None,
         prices: PriceTable | None = None,
         clock: Clock | None = None,
         mode: Literal["enforce", "shadow"] = "enforce",
@@ -69,7 +72,11 @@ class Engine:
         else:
             self._source = load(policy, prices=prices)
         self.mode = mode
-        self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
+        self._own_ledger: SqliteLedger | None = None
+        if ledger is None or isinstance(ledger, str | PathLike):
+            ledger = self._own_ledger = SqliteLedger(default_path() if ledger is None else ledger)
+            log.info("spending is counted in `%s`", ledger.path)
+        self.ledger: Ledger = ledger
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.observers = Observers(observers)
         self.escrow = Escrow()
@@ -219,9 +226,11 @@ class Engine:
         return self.escrow.reconcile()
 
     def close(self) -> None:
-        """Stop renewing leases, and tell the ledger what it has missed. The ledger itself stays open."""
+        """Stop renewing leases, and tell the ledger what it has missed. A ledger that was given stays open."""
         self.leases.close()
         self.reconcile()
+        if self._own_ledger is not None:
+            self._own_ledger.close()
 
     def __enter__(self) -> Self:
         return self

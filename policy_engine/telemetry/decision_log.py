@@ -1,6 +1,6 @@
 """Every decision, written down where it can be asked again.
 
-    engine = Engine(policy, observers=[DecisionLog("decisions.jsonl")])
+    engine = Engine(policy, ledger="ledger.db", observers=[DecisionLog("decisions.jsonl")])
 
 A line holds all the policy read and all it said (`entries.py`); `policy replay --decisions` asks a policy again and
 reports any difference. Decisions are written after the fact: a log that cannot be written loses lines, it stops no

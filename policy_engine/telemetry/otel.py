@@ -1,6 +1,6 @@
 """Executions and attempts as OpenTelemetry spans and metrics.
 
-    engine = Engine(policy, observers=[OpenTelemetry()])
+    engine = Engine(policy, ledger="ledger.db", observers=[OpenTelemetry()])
 
 Only the API is needed (extra `otel`): without an SDK that the application sets up, all of it does nothing. Without the
 observer nothing of this is imported.

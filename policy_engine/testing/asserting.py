@@ -15,6 +15,7 @@ from typing import Any
 from policy_engine.evaluation.decision import Decision
 from policy_engine.language.diagnostics import Diagnostic, render
 from policy_engine.language.source import Source
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import Policy
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -83,7 +84,7 @@ def in_memory(policy: Policy, *, start: str = START) -> Engine:
 
     `start` is a time of the policy's time zone.
     """
-    return Engine(policy, clock=PinnedClock(moment_micros(start, policy.checked.timezone)))
+    return Engine(policy, ledger=MemoryLedger(), clock=PinnedClock(moment_micros(start, policy.checked.timezone)))
 
 
 # ---------------------------------------------------------------- as a test file would write it

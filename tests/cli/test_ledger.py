@@ -53,6 +53,16 @@ def test_show(run: Run) -> None:
     ]
 
 
+def test_without_a_file_it_is_the_one_of_an_engine(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLICY_ENGINE_LEDGER", raising=False)
+    assert "policy_engine.db" in run("ledger", "verify").stderr
+    monkeypatch.setenv("POLICY_ENGINE_LEDGER", str(file))
+    assert "everything adds up" in run("ledger", "verify").stdout
+    monkeypatch.delenv("POLICY_ENGINE_LEDGER")
+    file.rename(file.with_name("policy_engine.db"))
+    assert "everything adds up" in run("ledger", "verify").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "has", "lacks"),
     [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -19,7 +20,7 @@ SUPPORT = ("--policy", "support.policy")
 def log(desk: Path) -> Path:
     """Three decisions: admitted, one attempt, delivered."""
     with DecisionLog(desk / LOG, clock=PinnedClock()) as written:
-        engine = Engine(load(desk / "support.policy"), clock=PinnedClock(), observers=[written])
+        engine = Engine(load(desk / "support.policy"), ledger=MemoryLedger(), clock=PinnedClock(), observers=[written])
         facts = {"risk": "low", "region": "us"}
         with engine.execution("support_draft", customer="acme", plan="growth", facts=facts, key="t1") as run:
             attempt = run.step("draft").attempt(input_tokens=1000, max_output_tokens=500)

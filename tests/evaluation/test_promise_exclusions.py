@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import Policy, load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -129,7 +130,7 @@ def test_a_further_retry_that_reaches_beyond_the_one_there() -> None:
 def test_an_actual_above_what_was_reserved_passes_a_ceiling() -> None:
     """It is booked in full and flagged, and what comes next is refused."""
     governing = policy(outcome="ceiling $0.05 per outcome")
-    engine = Engine(governing, clock=PinnedClock())
+    engine = Engine(governing, ledger=MemoryLedger(), clock=PinnedClock())
     execution = engine.execution("draft", customer="acme", lane="standard")
     attempt = execution.step("write").attempt()
     assert attempt is not None

@@ -133,7 +133,7 @@ def test_a_customer_joins_in_the_middle_of_a_month() -> None:
         """
     )
     clock = PinnedClock(at("2026-11-16T12:00"))
-    engine = Engine(policy, clock=clock)
+    engine = Engine(policy, ledger=MemoryLedger(), clock=clock)
     assert [grant.left for grant in engine.join("acme", "base")] == [1]
     assert [grant.left for grant in engine.join("acme", "base")] == [1]  # once more: nothing more
 

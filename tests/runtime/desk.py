@@ -46,6 +46,7 @@ def policy(**rules: str) -> Policy:
 def engine(rules: dict[str, str] | None = None, **options: Any) -> Engine:
     """An engine over that policy, on a clock that stands still."""
     options.setdefault("clock", PinnedClock(NOON))
+    options.setdefault("ledger", MemoryLedger())
     return Engine(policy(**rules or {}), **options)
 
 

@@ -46,7 +46,7 @@ def test_every_step_ends(case: Case, errors: list[str]) -> None:
     """Every attempt fails; errors come round and round."""
     pick, checked = case.pick, case.policy.checked
     clock = PinnedClock()
-    engine = Engine(load(case.text), clock=clock)
+    engine = Engine(load(case.text), ledger=MemoryLedger(), clock=clock)
     plan = pick.of((None, *checked.plans))
     given_ = Asking(pick, case.policy, case.text).given()
     try:
@@ -149,7 +149,7 @@ def test_threads_hand_off_no_more_than_the_limit() -> None:
 
 def test_a_handoff_ends_the_execution_once() -> None:
     """Two steps at once: the first hands off, the other one fails too late to hand off again."""
-    engine = Engine(shared(), clock=PinnedClock())
+    engine = Engine(shared(), ledger=MemoryLedger(), clock=PinnedClock())
     execution = engine.execution("draft", customer="acme")
     first, second = execution.step("write").attempt(), execution.step("check").attempt()
     assert first is not None
@@ -163,7 +163,9 @@ def test_a_handoff_ends_the_execution_once() -> None:
 
 def test_delivering_once_more_does_not_open_the_window_again() -> None:
     clock = PinnedClock()
-    execution = Engine(shared(outcome="accepted within 1h"), clock=clock).execution("draft", customer="acme")
+    execution = Engine(shared(outcome="accepted within 1h"), ledger=MemoryLedger(), clock=clock).execution(
+        "draft", customer="acme"
+    )
     assert execution.deliver().effect == "delivered"
     clock.sleep(3600 * 10**6)
     assert execution.deliver().effect == "refuse"

@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 
 from policy_engine.language.diagnostics import PolicyError
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import LivePolicy
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied
@@ -25,7 +26,7 @@ def test_an_edit_is_seen_and_a_bad_one_ignored(tmp_path: Path, of: str) -> None:
     path = tmp_path / "support.policy"
     path.write_text(text(PLAIN))
     live = LivePolicy(path if of == "file" else tmp_path)
-    made = Engine(live)
+    made = Engine(live, ledger=MemoryLedger())
     made.execution("draft", customer="acme").abort()
     told: list[Exception] = []
     was_told = Event()
@@ -53,7 +54,7 @@ def test_a_bad_edit_is_logged_where_nobody_is_told(tmp_path: Path, caplog: pytes
     path.write_text(text(PLAIN))
     live = LivePolicy(path)
     before = live.policy
-    with Engine(live).watch() as watching:
+    with Engine(live, ledger=MemoryLedger()).watch() as watching:
         path.write_text("route {")
         watching.reload()
     assert "an edit of the policy is ignored" in caplog.text

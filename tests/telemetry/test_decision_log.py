@@ -370,7 +370,9 @@ def test_whatever_an_engine_asks_can_be_asked_again(
     asking = Asking(pick, case.policy, case.text)
     entries: list[Entry] = []
     clock = PinnedClock(10**15)
-    engine = Engine(case.policy, clock=clock, mode=mode, observers=[DecisionLog(entries.append, clock=clock)])
+    engine = Engine(
+        case.policy, ledger=MemoryLedger(), clock=clock, mode=mode, observers=[DecisionLog(entries.append, clock=clock)]
+    )
     for number in range(12):
         outcome = pick.of(list(case.policy.checked.outcomes))
         plan = pick.of((None, *case.policy.checked.plans))

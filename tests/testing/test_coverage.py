@@ -10,6 +10,7 @@ from policy_engine.evaluation.compiler import cache
 from policy_engine.evaluation.facts import FactError
 from policy_engine.evaluation.guard import BoundTo
 from policy_engine.evaluation.reference import view
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import Policy, load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -157,7 +158,9 @@ def test_what_a_decision_shows(
 def test_guards_and_engines_are_watched() -> None:
     made = policy(outcome="ceiling $1 per outcome as cap limit 5 per day as door", mini="retry 1 as again")
     tally = Tally()
-    execution = Engine(observed(made, tally), clock=PinnedClock(0)).execution("draft", customer="acme", lane="standard")
+    execution = Engine(observed(made, tally), ledger=MemoryLedger(), clock=PinnedClock(0)).execution(
+        "draft", customer="acme", lane="standard"
+    )
     attempt = execution.step("main").attempt(estimate_nanos=5 * 10**8)
     assert attempt is not None
     attempt.fail("timeout", cost_nanos=10**8)

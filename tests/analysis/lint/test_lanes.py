@@ -12,6 +12,7 @@ from policy_engine.analysis.lint.rules import (
 )
 from policy_engine.analysis.lint.runner import subject_of
 from policy_engine.language.source import Source
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import load
 from policy_engine.prices.table import PriceTable
 from policy_engine.runtime.clock import PinnedClock
@@ -127,7 +128,10 @@ def test_what_is_shut_is_said_once() -> None:
 
 @pytest.mark.parametrize("rule", [l031_nobody_can_enter.RULE, l032_forbid_covers_every_allow.RULE])
 def test_nobody_enters_what_is_shut(rule: LintRule) -> None:
-    bad, good = (Engine(load(text), clock=PinnedClock(0)) for text in (page_of(rule).bad, page_of(rule).good))
+    bad, good = (
+        Engine(load(text), ledger=MemoryLedger(), clock=PinnedClock(0))
+        for text in (page_of(rule).bad, page_of(rule).good)
+    )
     entered = []
     for seats in (0, 49, 50, 51, 99, 100, 101, 499, 500, 501, 5000):
         with pytest.raises(Denied):
@@ -168,7 +172,7 @@ def test_plan_locked_out(lanes: str, rules: str, file: str, found: list[str]) ->
 
 
 def test_a_plan_that_is_locked_out_has_paid_for_nothing() -> None:
-    engine = Engine(load(page_of(l033_plan_locked_out.RULE).bad), clock=PinnedClock(0))
+    engine = Engine(load(page_of(l033_plan_locked_out.RULE).bad), ledger=MemoryLedger(), clock=PinnedClock(0))
     assert engine.execution("draft", customer="acme", plan="growth").lane == "careful"
     with pytest.raises(Denied):
         engine.execution("draft", customer="other", plan="base")
@@ -204,7 +208,7 @@ def test_every_lane_behind_is_named() -> None:
 
 
 def test_a_lane_behind_is_entered_by_name_alone() -> None:
-    engine = Engine(load(page_of(l034_lane_behind_an_open_one.RULE).bad), clock=PinnedClock(0))
+    engine = Engine(load(page_of(l034_lane_behind_an_open_one.RULE).bad), ledger=MemoryLedger(), clock=PinnedClock(0))
     facts = {"risk": "high"}
     assert engine.execution("draft", customer="acme", facts=facts).lane == "standard"
     assert engine.execution("draft", customer="acme", facts=facts, lane="premium").lane == "premium"

@@ -82,7 +82,7 @@ def test_loss_at_worst_case(rules: str, lanes: str, file: str, found: list[str])
 
 
 def test_what_is_called_a_loss_can_be_made_and_sold() -> None:
-    engine = Engine(load(page_of(l002_loss_at_worst_case.RULE).bad), clock=PinnedClock(0))
+    engine = Engine(load(page_of(l002_loss_at_worst_case.RULE).bad), ledger=MemoryLedger(), clock=PinnedClock(0))
     engine.top_up("acme", "burst", key="one")
     run = engine.execution("draft", customer="acme")
     attempt = run.step("main").attempt(input_tokens=0, max_output_tokens=10**9, min_output_tokens=1)
@@ -118,7 +118,7 @@ def test_unaffordable_route(rules: str, lanes: str, file: str, found: list[str])
 
 
 def test_no_attempt_on_an_unaffordable_route_is_made() -> None:
-    engine = Engine(load(page_of(l003_unaffordable_route.RULE).bad), clock=PinnedClock(0))
+    engine = Engine(load(page_of(l003_unaffordable_route.RULE).bad), ledger=MemoryLedger(), clock=PinnedClock(0))
     step = engine.execution("source_list", customer="acme").step("main")
     assert step.attempt() is None
     assert [decision.reason for decision in step.decisions][:1] == ["over_ceiling"]
@@ -314,7 +314,7 @@ def test_alert_cannot_fire(rules: str, file: str, found: list[str]) -> None:
 def test_alerts_of_shadow_rules_and_handoffs_do_not_fire() -> None:
     file = 'route people { handoff "people"  limit 2 per day alert at 50% }'
     rules = "shadow ceiling $2 per day alert at 1%\nshadow limit 1 per day alert at 50%\nfallback people"
-    engine = Engine(load(_set(rules, file=file)), clock=PinnedClock(0))
+    engine = Engine(load(_set(rules, file=file)), ledger=MemoryLedger(), clock=PinnedClock(0))
     run = engine.execution("reply", customer="acme", facts={"risk": "low"})
     step = run.step("main")
     attempt = step.attempt(estimate_nanos=10**9)
@@ -394,7 +394,7 @@ def test_a_lane_may_grant_less_than_its_outcome() -> None:
 
 
 def test_a_window_without_room_stops_an_execution_in_the_middle() -> None:
-    engine = Engine(load(page_of(l009_window_below_outcome.RULE).bad), clock=PinnedClock(0))
+    engine = Engine(load(page_of(l009_window_below_outcome.RULE).bad), ledger=MemoryLedger(), clock=PinnedClock(0))
     run = engine.execution("draft", customer="acme")
     first = run.step("one").attempt(estimate_nanos=400_000_000)
     assert first is not None
@@ -457,7 +457,7 @@ def test_share_of_nothing(rules: str, lanes: str, file: str, found: list[str]) -
 
 
 def test_nothing_can_be_spent_on_a_unit_that_brings_in_nothing() -> None:
-    engine = Engine(load(page_of(l011_share_of_nothing.RULE).bad), clock=PinnedClock(0))
+    engine = Engine(load(page_of(l011_share_of_nothing.RULE).bad), ledger=MemoryLedger(), clock=PinnedClock(0))
     step = engine.execution("draft", customer="acme", plan="trial").step("main")
     assert step.attempt(input_tokens=1, max_output_tokens=1) is None
     paid = engine.execution("draft", customer="other").step("main")

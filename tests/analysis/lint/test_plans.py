@@ -2,6 +2,7 @@
 
 import pytest
 
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -60,7 +61,7 @@ def test_two_allowances_share_a_window() -> None:
 def test_what_is_called_past_its_window_cannot_be_used() -> None:
     text = _plan("plan team { fee $49 per month  includes 11 reply }", "limit 10 per customer per month")
     assert underlined("L050", text) == ["team"]
-    engine = Engine(load(text), clock=PinnedClock(0))
+    engine = Engine(load(text), ledger=MemoryLedger(), clock=PinnedClock(0))
     for _ in range(10):
         run = engine.execution("reply", customer="acme", plan="team")
         attempt = run.step("draft").attempt(input_tokens=1, max_output_tokens=1)

@@ -5,6 +5,7 @@ import pytest
 from policy_engine.analysis.lint.page import page_of
 from policy_engine.analysis.lint.rule import LintRule
 from policy_engine.analysis.lint.rules import l020_retry_storm, l021_backoff_past_the_deadline, l023_retry_never_reached
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.policy import load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -64,7 +65,7 @@ def test_of_several_lanes_one_is_enough() -> None:
 
 
 def _until_it_ends(rule: LintRule, outcome: str, error: str) -> Step:
-    engine = Engine(load(page_of(rule).bad), clock=PinnedClock(0))
+    engine = Engine(load(page_of(rule).bad), ledger=MemoryLedger(), clock=PinnedClock(0))
     step = engine.execution(outcome, customer="acme").step("main")
     while (attempt := step.attempt(input_tokens=1, max_output_tokens=1)) is not None:
         attempt.fail(error, input_tokens=1, output_tokens=1)
