@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from msgspec.structs import replace
 
 from policy_engine.evaluation.decision import AttemptDecision, FailureDecision, ProgressDecision
 from policy_engine.evaluation.facts import AttemptFacts
@@ -13,7 +15,7 @@ from policy_engine.ledger.windows import moment
 from policy_engine.runtime.errors import Cut, NotRunning, Terminal
 from policy_engine.runtime.mapping import Failure
 from policy_engine.runtime.streaming import StreamMeter
-from policy_engine.runtime.usage import Usage, read_usage, stated
+from policy_engine.runtime.usage import Usage, Used, read_usage, stated
 
 if TYPE_CHECKING:
     from policy_engine.runtime.edition import Edition
@@ -113,31 +115,34 @@ class Attempt:
         output_tokens: int | None = None,
         cached_tokens: int = 0,
         cost: Decimal | int | float | str | None = None,
+        batch: bool = False,
     ) -> None:
         """Say what was used: a usage object of OpenAI or Anthropic, a reply that has one, a mapping, or numbers.
 
         It is booked when the attempt is left; said twice, the last counts. `input_tokens` includes cached ones.
-        `cost` is an amount of money and wins over prices. Raises `UsageError` for what cannot be read; if nothing else
-        is said, the reserved amount is charged.
+        `cost` is an amount of money and wins over prices. `batch` says that the request was handed in as one of a
+        batch: where the prices know a rate for that, it is what is charged. Raises `UsageError` for what cannot be
+        read; if nothing else is said, the reserved amount is charged.
         """
         self._require_open()
         if usage is not None:
-            self._told = read_usage(usage)
+            told = read_usage(usage)
         else:
-            self._told = stated(
+            told = stated(
                 self.step.execution.edition.currency,
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
                 cached_tokens=cached_tokens,
                 cost=cost,
             )
+        self._told = replace(told, batch=True) if batch else told
 
     def progress(self, output_tokens: int) -> ProgressDecision:
         """May it go on, with so many output tokens streamed? After a cut, end it with `fail("over_ceiling", …)`."""
         self._require_open()
         return self.step.progress(self, output_tokens)
 
-    def succeed(self, **actual: int) -> tuple[str, ...]:
+    def succeed(self, **actual: Unpack[Used]) -> tuple[str, ...]:
         """Settle at the actual cost; the step ends. Answers the quantities that were more than reserved.
 
         `actual`: the fields of `Usage`; without any, what `settle` was told or the meter counted, else the reserved
@@ -147,7 +152,7 @@ class Attempt:
         self.step.ended = "succeeded"
         return self.over
 
-    def fail(self, error: str, **actual: int) -> FailureDecision:
+    def fail(self, error: str, **actual: Unpack[Used]) -> FailureDecision:
         """Settle what the failed try cost, as `succeed` does, and ask where the step goes now."""
         self.error = error
         self._book(Usage(**actual) if actual else self._known())
@@ -276,6 +281,7 @@ class Attempt:
                 cached_read_tokens=usage.cached_read_tokens,
                 cached_write_tokens=usage.cached_write_tokens,
                 cached_hour_write_tokens=usage.cached_hour_write_tokens,
+                batch=usage.batch,
             )
         return self.reserved_nanos
 

@@ -6,7 +6,7 @@ to one, as price tables define them; Anthropic reports them apart, they are adde
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 from msgspec import Struct
 
@@ -18,7 +18,10 @@ class UsageError(TypeError):
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Tokens of one call. `input_tokens` counts all of them, `cost_nanos` is a cost that the caller states."""
+    """Tokens of one call. `input_tokens` counts all of them, `cost_nanos` is a cost that the caller states.
+
+    `batch`: it was one of a batch, which some providers bill at a rate of its own.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -26,6 +29,19 @@ class Usage(Struct, frozen=True, gc=False):
     cached_write_tokens: int = 0
     cached_hour_write_tokens: int = 0
     cost_nanos: int | None = None
+    batch: bool = False
+
+
+class Used(TypedDict, total=False):
+    """The fields of `Usage`, to be given by name."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_read_tokens: int
+    cached_write_tokens: int
+    cached_hour_write_tokens: int
+    cost_nanos: int
+    batch: bool
 
 
 def read_usage(usage: Any) -> Usage:

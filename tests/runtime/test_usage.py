@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
+from policy_engine.language.units import Rates
+from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.policy import load
+from policy_engine.prices.table import PriceTable
+from policy_engine.runtime.clock import PinnedClock
+from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.usage import Usage, UsageError, nanos, read_usage, stated
+from tests.runtime import desk
 
 
 def thing(**values: Any) -> Any:
@@ -103,3 +110,38 @@ def test_a_cost_is_rounded_up(amount: Any, found: int) -> None:
 def test_a_cost_that_is_none(amount: Any) -> None:
     with pytest.raises(UsageError):
         nanos(amount, "USD")
+
+
+# ---------------------------------------------------------------- batches
+
+PRICED = """
+currency USD
+route mini { model "acme:mini" }
+lane standard { mini }
+workflow support { outcome draft { price $2  lanes standard } }
+"""
+HALF = Rates(1_000_000, 5_000_000, batch=Rates(500_000, 2_500_000))
+WHOLE = Rates(1_000_000, 5_000_000)
+
+
+@pytest.mark.parametrize(
+    ("rates", "said", "nanos"),
+    [
+        (HALF, {"input_tokens": 100, "output_tokens": 10}, 150_000),
+        (HALF, {"input_tokens": 100, "output_tokens": 10, "batch": True}, 75_000),
+        (HALF, {"usage": {"input_tokens": 100, "output_tokens": 10}, "batch": True}, 75_000),
+        (HALF, {"cost": "0.01", "batch": True}, 10_000_000),
+        (WHOLE, {"input_tokens": 100, "output_tokens": 10, "batch": True}, 150_000),
+    ],
+    ids=["single", "batch", "batch-of-a-usage", "a-cost-wins", "no-rate-of-its-own"],
+)
+def test_one_of_a_batch_is_charged_at_its_rate(rates: Rates, said: dict[str, Any], nanos: int) -> None:
+    policy = load(PRICED, prices=PriceTable(rates={"acme:mini": rates}))
+    engine = Engine(policy, ledger=MemoryLedger(), clock=PinnedClock(desk.NOON))
+    with engine.execution("draft", customer="acme") as run:
+        for attempt in run.step("main", **desk.ASKS):
+            with attempt:
+                assert attempt.reserved_nanos == 600_000  # it may not be one of a batch: the dearer is held
+                attempt.settle(**said)
+        run.deliver()
+    assert (attempt.cost_nanos, run.spent_nanos) == (nanos, nanos)
