@@ -55,10 +55,11 @@ def read_usage(usage: Any) -> Usage:
     if inner is not None:
         usage = inner
     if _of(usage, "prompt_tokens") is not None:
+        sent, came = _count(usage, "prompt_tokens"), _optional(usage, "completion_tokens")
+        if came is None and _of(usage, "total_tokens") is not None:  # of an embedding: nothing comes
+            came = max(0, _count(usage, "total_tokens") - sent)
         details = _of(usage, "prompt_tokens_details")
-        return Usage(
-            _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), _count(details, "cached_tokens")
-        )
+        return Usage(sent, came, _count(details, "cached_tokens"), _count(details, "cache_write_tokens"))
     if _of(usage, "input_tokens") is None and _of(usage, "output_tokens") is None:
         raise UsageError(
             f"no usage can be read from {_called(usage)}; give `input_tokens` and `output_tokens`, or `cost`"
@@ -70,9 +71,10 @@ def read_usage(usage: Any) -> Usage:
         read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
         hour = min(hour, written)
         whole = None if sent is None else sent + read + written
-        return Usage(whole, _count(usage, "output_tokens"), read, written - hour, hour)
-    cached = _count(usage, "cached_tokens") or _count(_of(usage, "input_tokens_details"), "cached_tokens")
-    return Usage(sent, _optional(usage, "output_tokens"), cached)
+        return Usage(whole, _optional(usage, "output_tokens"), read, written - hour, hour)
+    details = _of(usage, "input_tokens_details")
+    cached = _count(usage, "cached_tokens") or _count(details, "cached_tokens")
+    return Usage(sent, _optional(usage, "output_tokens"), cached, _count(details, "cache_write_tokens"))
 
 
 def stated(

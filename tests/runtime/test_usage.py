@@ -33,6 +33,24 @@ SHAPES: list[tuple[str, dict[str, Any], Usage]] = [
         Usage(1000, 50, 600),
     ),
     (
+        "openai responses, written to the cache",
+        {
+            "input_tokens": 1000,
+            "input_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 800},
+            "output_tokens": 50,
+        },
+        Usage(1000, 50, 100, 800),
+    ),
+    (
+        "openai chat, written to the cache",
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 800},
+        },
+        Usage(1000, 50, 100, 800),
+    ),
+    (
         "openai chat",
         {
             "prompt_tokens": 1000,
@@ -44,6 +62,8 @@ SHAPES: list[tuple[str, dict[str, Any], Usage]] = [
     ),
     ("openai chat, no details", {"prompt_tokens": 10, "completion_tokens": 5}, Usage(10, 5)),
     ("openai embeddings", {"prompt_tokens": 10, "total_tokens": 10}, Usage(10, 0)),
+    ("openai chat, half of it said", {"prompt_tokens": 10}, Usage(10, None)),
+    ("anthropic, half of it said", {"input_tokens": 10, "cache_read_input_tokens": 0}, Usage(10, None)),
     ("details of nothing", {"input_tokens": 1, "output_tokens": 2, "input_tokens_details": None}, Usage(1, 2)),
     (
         "anthropic",
