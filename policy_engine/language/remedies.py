@@ -281,6 +281,22 @@ def arrow(reading: "Reading", found: Lexeme) -> bool:
     return False
 
 
+def missing_comma(reading: "Reading", found: Lexeme) -> bool:
+    """`on timeout rate_limit`, `lanes premium standard`, `in [low high]`."""
+    last = reading.previous
+    if reading.mended or last is None or last.type not in ("NAME", "STRING"):
+        return False
+    if found.fresh and not reading.brackets:
+        return False
+    if found.type != last.type or not reading.machine.accepts("COMMA", found.type):
+        return False
+    reading.report(slips.missing_comma(reading.span(found), last.value))
+    reading.feed_missing("COMMA", ",", found)
+    reading.feed(found)
+    reading.mended = True
+    return True
+
+
 def unexpected(reading: "Reading", found: Lexeme) -> bool:
     """Everything else."""
     if found.type == END:
@@ -310,6 +326,7 @@ REMEDIES: tuple[Remedy, ...] = (
     word_remedies.split_duration,
     word_remedies.near_word,
     word_remedies.near_word_before,
+    missing_comma,
     missing_opening,
     word_remedies.quotes,
     word_remedies.unknown_statement,

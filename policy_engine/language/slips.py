@@ -430,6 +430,15 @@ def unexpected(span: Span, expected: Sequence[str]) -> Diagnostic:
     )
 
 
+def missing_comma(span: Span, before: str) -> Diagnostic:
+    return Diagnostic(
+        code="P150",
+        message=f"no comma between {quoted(before)} and {quoted(span.text)}",
+        span=span,
+        hint=f"write {quoted(f'{before}, {span.text}')}",
+    )
+
+
 # ---------------------------------------------------------------- wording
 
 

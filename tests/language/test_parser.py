@@ -164,6 +164,13 @@ def test_the_second_reading_gives_the_same_tree_as_the_first() -> None:
         ("lane a { b > c }", "P142", ">"),
         ("lane a { b => c }", "P142", "=>"),
         ("lane a { b c }", "P143", "c"),
+        # lists
+        ("retry 1 on timeout rate_limit", "P150", "rate_limit"),
+        ("fallback stop on timeout over_ceiling when a", "P150", "over_ceiling"),
+        ("lanes premium standard", "P150", "standard"),
+        ("allow when a in [b c]", "P150", "c"),
+        ("allow when a in [b,\n  c\n  d]", "P150", "d"),
+        ('allow when a in ["b" "c"]', "P150", '"c"'),
         # soft words and tails
         ("margin at most 3%", "P118", "most"),
         ("retry 1 when a on timeout", "P111", "on timeout"),
@@ -190,6 +197,8 @@ def test_slips(text: str, code: str, underlined: str) -> None:
         ("workflow a customer support { }", 'workflow a "customer support"'),
         ("route a { model b }", "route a"),
         ("price 5 €", "price €5"),
+        ("retry 1 on timeout rate_limit", "retry 1 on timeout, rate_limit"),
+        ("allow when a in [b c, d]", "allow when a in [b, c, d]"),
     ],
 )
 def test_what_was_plainly_meant_is_read(text: str, read_as: str) -> None:
