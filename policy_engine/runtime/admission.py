@@ -215,7 +215,8 @@ def _begin(
         engine.escrow.owe(lambda: engine.editions.store(edition))
 
         def begin() -> None:
-            if not engine.ledger.begin(record, free, engine.clock.now_micros()).new:
+            kept = engine.ledger.begin(record, free, engine.clock.now_micros()).record
+            if kept is None or kept.id != record.id:  # it is there already where only the answer was lost
                 run.lose()  # somebody else has begun it meanwhile, under the same key
 
         engine.escrow.owe(begin)

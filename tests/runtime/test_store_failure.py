@@ -241,6 +241,21 @@ def test_a_request_whose_answer_was_lost_is_not_held_twice(ledger: Ledger) -> No
     assert spent(ledger) == (MINI, 0)
 
 
+@pytest.mark.parametrize(("rules", "mode"), [(WITHIN, "enforce"), (WITHIN, "shadow"), (DENY, "shadow")])
+def test_an_execution_whose_beginning_was_not_confirmed_is_its_owners(
+    ledger: Ledger, rules: dict[str, str], mode: str
+) -> None:
+    """It was begun, and nobody said so: told again, the store answers the owner's own execution."""
+    made, faulty = over(ledger, rules, mode=mode)
+    faulty.after = {"begin"}
+    with begin(made, "k") as run:
+        faulty.after = set()
+        call(run)
+        run.deliver()
+    assert made.find("draft", customer="acme", key="k").result == run.result
+    assert spent(ledger) == (MINI, 0)
+
+
 def test_while_the_ledger_has_not_been_told_it_counts_as_silent(ledger: Ledger) -> None:
     """It answers readings again, and cannot be written to: what was spent meanwhile is not in them."""
     made, faulty = over(ledger, {"file": "ceiling $0.50 per day  on store failure allow within $0.35"})
