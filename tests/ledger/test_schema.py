@@ -4,6 +4,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,15 +106,15 @@ def test_an_old_and_a_new_file_have_the_same_tables(tmp_path: Path) -> None:
 def test_a_file_that_another_makes_meanwhile_is_no_foreign_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Version, application and tables are looked at in one moment."""
     path = tmp_path / "ledger.db"
-    looks = []
+    looks: list[str] = []
 
     class Between(sqlite3.Connection):
-        def execute(self, statement: str, *given: object) -> sqlite3.Cursor:  # type: ignore[override]  # fewer kinds of parameters
-            if statement == "SELECT count(*) FROM sqlite_schema" and not looks:
-                looks.append(statement)
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            if sql == "SELECT count(*) FROM sqlite_schema" and not looks:
+                looks.append(sql)
                 with suppress(LedgerUnavailable):
                     SqliteLedger(path, wait_seconds=0.05).close()
-            return super().execute(statement, *given)  # type: ignore[arg-type]  # as above
+            return super().execute(sql, parameters)
 
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **named: connect(*a, **named, factory=Between))

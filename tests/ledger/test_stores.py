@@ -5,7 +5,7 @@ from hypothesis import settings
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.ledger.protocol import LAPSED_AT_ONCE, Charge, ExecutionRecord, Hold, Ledger, LedgerError, Pruned
+from policy_engine.ledger.protocol import LAPSED_AT_ONCE, MOST, Charge, ExecutionRecord, Hold, Ledger, LedgerError, Pruned
 from tests.generators.settings import examples
 from tests.ledger.conformance import COUNTERS, LedgerMachine
 
@@ -86,6 +86,29 @@ def test_an_actual_replaces_the_reservation(
     ledger.reserve([reserved(Charge(DAY, 5, 5))], 0)
     assert ledger.settle("h", None if actual is None else {"spent": actual}) == over
     assert ledger.readings([DAY])[DAY] == Reading(settled, 0)
+
+
+@pytest.mark.parametrize("others", ["held", "settled"])
+@pytest.mark.parametrize("lapsed", [False, True])
+def test_no_balance_passes_what_can_be_kept(others: str, lapsed: bool, ledger: Ledger) -> None:
+    """The last unit of room may be taken. Beyond it, what a call came to is refused, and nothing of it is booked."""
+    ledger.reserve([reserved(Charge(DAY, MOST - 10), id="other")], 0)
+    if others == "settled":
+        ledger.settle("other")
+    ledger.reserve([Hold("h", (Charge(ACME, 1), Charge(DAY, 5)), expires_micros=10)], 0)
+    if lapsed:
+        ledger.lapse(10)
+    before = ledger.readings([DAY, ACME])
+    with pytest.raises(LedgerError, match=str(MOST)):
+        ledger.settle("h", {"tokens": 2, "spent": 11})
+    assert ledger.readings([DAY, ACME]) == before
+    assert ledger.settle("h", {"spent": 10}) == ("spent",)
+    reading = ledger.readings([DAY])[DAY]
+    assert reading is not None
+    assert reading.used == MOST
+    with pytest.raises(LedgerError, match=str(MOST)):
+        ledger.reserve([reserved(Charge(DAY, 1), id="more")], 0)
+    assert ledger.reserve([reserved(Charge(DAY, 0), id="nothing")], 0) == ()
 
 
 def test_a_late_settlement_corrects_a_lapse_and_charges_once(ledger: Ledger) -> None:
