@@ -1,5 +1,7 @@
 """What ends work for good. None of these is retryable, and none is an instance of any client's error."""
 
+from typing import Any
+
 from policy_engine.evaluation.decision import AdmitDecision, Decision, FailureDecision, ProgressDecision
 from policy_engine.ledger.protocol import ExecutionRecord
 
@@ -11,6 +13,16 @@ class Terminal(Exception):
     """
 
     decision: Decision | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As it is, whatever its `__init__` takes: what a worker raises has to come through to whoever waits for it.
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[Terminal], args: tuple[Any, ...], state: dict[str, Any]) -> Terminal:
+    made = kind.__new__(kind, *args)
+    made.__dict__.update(state)
+    return made
 
 
 class Denied(Terminal):
