@@ -19,44 +19,17 @@ read again, so equal policies give equal decisions.
 """
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from msgspec.structs import asdict
 
 from policy_engine.evaluation.decision import Decision
-from policy_engine.evaluation.facts import (
-    MISSING,
-    AdmitFacts,
-    AttemptFacts,
-    Facts,
-    FailureFacts,
-    Given,
-    Grant,
-    ProgressFacts,
-    Reading,
-    SettleFacts,
-)
-from policy_engine.language.checked import Meter
-from policy_engine.language.pricing import overage_meter
+from policy_engine.evaluation.facts import MISSING, Facts, Reading
 from policy_engine.ledger.windows import moment
-from policy_engine.policy import Policy
 
 FORMAT = 1
-RECORDS: dict[str, type[Facts]] = {
-    "admit": AdmitFacts,
-    "attempt": AttemptFacts,
-    "progress": ProgressFacts,
-    "failure": FailureFacts,
-    "settle": SettleFacts,
-}
 
 Entry = dict[str, Any]
-
-
-class EntryError(ValueError):
-    """A line that is no entry of a decision log, or not one for this policy."""
 
 
 def entry_of(
@@ -93,25 +66,6 @@ def plain_facts(facts: Facts) -> dict[str, Any]:
     return {name: _plain(name, getattr(facts, name)) for name in facts.__struct_fields__}
 
 
-def facts_of(entry: Mapping[str, Any], policy: Policy) -> Facts:
-    """The record that an entry was made from. Raises `EntryError` for one that this policy cannot be asked with."""
-    record = RECORDS.get(entry.get("point", ""))
-    written = entry.get("facts")
-    if entry.get("format") != FORMAT or record is None or not isinstance(written, dict):
-        raise EntryError("not a line of a decision log")
-    if set(written) != set(record.__struct_fields__):
-        raise EntryError(f"not the facts of `{entry['point']}`")
-    try:
-        return record(**{name: _read(name, value, policy) for name, value in written.items()})
-    except EntryError:
-        raise
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise EntryError(f"facts that cannot be read: {error}") from None
-
-
-# ---------------------------------------------------------------- field by field
-
-
 def _plain(name: str, value: Any) -> Any:
     if value is None:
         return None
@@ -129,44 +83,5 @@ def _plain(name: str, value: Any) -> Any:
     return dict(value) if name == "retries" else value
 
 
-def _read(name: str, value: Any, policy: Policy) -> Any:
-    if value is None:
-        return None
-    if name == "given":
-        return _given(value, policy)
-    if name == "meters":
-        return {_meter(written, policy): _reading(pair) for written, pair in value.items()}
-    if name == "escrow":
-        return _reading(value)
-    if name == "grants":
-        return tuple(Grant(**grant) for grant in value)
-    return tuple(value) if name == "visited" else value
-
-
-def _given(values: Mapping[str, Any], policy: Policy) -> Given:
-    for name in values:
-        if name not in policy.checked.facts:
-            raise EntryError(f"the policy has no fact `{name}`")
-    return policy.boundary.given(*[values.get(name, MISSING) for name in policy.checked.facts])
-
-
-def _meter(written: str, policy: Policy) -> Meter:
-    found = _meters(policy).get(written)
-    if found is None:
-        raise EntryError(f"the policy has no counter `{written}`")
-    return found
-
-
-@lru_cache(maxsize=8)
-def _meters(policy: Policy) -> Mapping[str, Meter]:
-    """What the policy reads, and the overage that the runtime reads whether it is capped or not."""
-    overage = (overage_meter(plan) for plan in policy.checked.plans.values())
-    return {**policy.boundary.meters, **{str(meter): meter for meter in overage}}
-
-
 def _pair(reading: Reading | None) -> list[int] | None:
     return None if reading is None else [reading.settled, reading.reserved]
-
-
-def _reading(pair: list[int] | None) -> Reading | None:
-    return None if pair is None else Reading(*pair)

@@ -4,6 +4,8 @@ A decision is compared in everything but its sentence, which says the same in wo
 rules stand in, which a digest does not cover either. Decisions of another policy or other prices cannot be asked for
 again: they are counted by their digests and left out.
 
+A log may hold the decisions of several editions of a policy: `kept` finds those that are not at hand by their digests.
+
 Two answers are the runtime's and not the policy's: a refusal because another execution took the amount between the
 question and the hold, and one because the store was silent then. Where the policy had said `allow`, `go` or `hand_off`,
 these are counted as the ledger's.
@@ -17,13 +19,20 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
-from policy_engine.evaluation.decision import Decision
+from policy_engine.evaluation.decision import AdmitDecision, AttemptDecision, Decision, FailureDecision, Head
 from policy_engine.evaluation.facts import FactError
 from policy_engine.policy import Policy
-from policy_engine.telemetry.entries import Entry, EntryError, facts_of
+from policy_engine.telemetry.entries import Entry
+from policy_engine.telemetry.reading import NO_ENTRY, EntryError, checked, facts_of
 
 Change = tuple[str, Any, Any]
 """Where two decisions differ, with what was recorded and what is said now."""
+
+ABSENT = "(not there)"
+"""What is recorded, or said now, of a field that only the other one has."""
+
+Kept = Callable[[str, str], Policy | None]
+"""The policy with these digests, its own and that of its prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +104,29 @@ def read_log(path: str | PathLike[str]) -> Iterator[tuple[int, Entry | BadLine]]
             if not line.strip():
                 continue
             try:
-                found = json.loads(line)
+                found = json.loads(line.decode("utf-8-sig"))
+            except UnicodeDecodeError:
+                yield number, BadLine(number, "not UTF-8")
             except (ValueError, RecursionError):
                 yield number, BadLine(number, "not JSON")
-                continue
-            yield number, found if isinstance(found, dict) else BadLine(number, "not a line of a decision log")
+            else:
+                yield number, found if isinstance(found, dict) else BadLine(number, NO_ENTRY)
 
 
 def replay_decisions(
     policy: Policy,
     entries: Iterable[tuple[int, Entry | BadLine]],
     *,
+    kept: Kept | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> DecisionReplay:
-    """Ask a policy for every decision of a log again. `progress` is told how many were, now and then."""
+    """Ask for every decision of a log again.
+
+    What `policy` did not decide is asked of what `kept` has for its digests (policy, prices), if it is given and has
+    it. `progress` is told how many were asked, now and then.
+    """
     result = DecisionReplay(policy.digest, policy.prices.digest)
-    here = (policy.digest, policy.prices.digest)
+    editions: dict[tuple[str, str], Policy | None] = {(policy.digest, policy.prices.digest): policy}
     for number, entry in entries:
         result.lines += 1
         if progress is not None and result.lines % 256 == 0:
@@ -118,44 +134,54 @@ def replay_decisions(
         if isinstance(entry, BadLine):
             result.bad.append(entry)
             continue
-        made_by = (str(entry.get("policy_digest")), str(entry.get("price_digest")))
-        if made_by != here:
-            if "policy_digest" in entry and "price_digest" in entry:
-                result.elsewhere[made_by] += 1
-            else:
-                result.bad.append(BadLine(number, "not a line of a decision log"))
-            continue
         try:
-            again = ask(policy, entry)
+            made_by = checked(entry)
+            if made_by not in editions:
+                editions[made_by] = kept(*made_by) if kept is not None else None
+            edition = editions[made_by]
+            if edition is None:
+                result.elsewhere[made_by] += 1
+                continue
+            again = ask(edition, entry)
         except EntryError as error:
             result.bad.append(BadLine(number, str(error)))
         except FactError as error:
             changes: tuple[Change, ...] = (("decision", entry["decision"].get("effect"), str(error)),)
-            result.differences.append(Difference(number, entry.get("execution"), entry["point"], changes))
+            result.differences.append(Difference(number, entry["execution"], entry["point"], changes))
         else:
             _compare(number, entry, again, result)
     return result
 
 
 def ask(policy: Policy, entry: Mapping[str, Any]) -> Decision:
-    """The decision of an entry, made once more. Raises `EntryError`, and `FactError` where a fact is missing."""
-    if not isinstance(entry.get("decision"), dict):
-        raise EntryError("not a line of a decision log")
+    """The decision of a checked entry, made once more. Raises `EntryError`, and `FactError` where a fact is missing."""
     facts = facts_of(entry, policy)
     made: Decision = getattr(policy.evaluator, entry["point"])(facts)
     return made
 
 
 def _compare(number: int, entry: Entry, again: Decision, result: DecisionReplay) -> None:
-    before = _comparable(entry["decision"])
-    now = _comparable(json.loads(json.dumps(again.to_json())))
-    if before == now:
+    now = again.to_json()
+    if _text(now) == _text(entry["decision"]):
         result.same += 1
-    elif _of_the_ledger(before, again):
+        return
+    before, now = _comparable(entry["decision"]), _comparable(json.loads(_text(now)))
+    changes = tuple(_changes("", before, now))
+    if not changes:
+        result.same += 1
+    elif any(_is_equal(before, _comparable(said.to_json())) for said in _of_the_ledger(again)):
         result.of_the_ledger += 1
     else:
-        changes = tuple(_changes("", before, now))
-        result.differences.append(Difference(number, entry.get("execution"), entry["point"], changes))
+        result.differences.append(Difference(number, entry["execution"], entry["point"], changes))
+
+
+def _text(said: Any) -> str:
+    """As JSON tells one thing from another: 1 from 1.0 and from true, which are equal here."""
+    return json.dumps(said)
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    return not any(_changes("", one, other))
 
 
 def _comparable(said: Any) -> Any:
@@ -170,25 +196,27 @@ def _comparable(said: Any) -> Any:
     return kept
 
 
-def _of_the_ledger(before: Mapping[str, Any], again: Decision) -> bool:
-    """Whether the runtime put its own answer in the place of this one."""
-    if before.get("rules") or before.get("alerts") or before.get("shadow") or before.get("unknown"):
-        return False
-    said = (before.get("point"), before.get("effect"), before.get("reason"))
+def _of_the_ledger(again: Decision) -> tuple[Decision, ...]:
+    """What the runtime may have put in the place of this decision."""
+
+    def head(effect: str, reason: str | None = None) -> Head:
+        return Head(effect, reason, again.currency, again.digests)
+
     if again.effect == "allow":
-        return said in (("admit", "deny", "limit_reached"), ("admit", "deny", "store_silent"))
-    if again.effect == "go":
-        return said in (("attempt", "refuse", "over_ceiling"), ("attempt", "refuse", "store_silent"))
-    return again.effect == "hand_off" and said == ("failure", "stop", None)
+        return tuple(AdmitDecision(head("deny", reason)) for reason in ("limit_reached", "store_silent"))
+    if isinstance(again, AttemptDecision) and again.effect == "go":
+        return tuple(AttemptDecision(head("refuse", reason)) for reason in ("over_ceiling", "store_silent"))
+    return (FailureDecision(head("stop")),) if again.effect == "hand_off" else ()
 
 
 def _changes(where: str, before: Any, now: Any) -> Iterator[Change]:
     """Every leaf that differs."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in [*now, *(name for name in before if name not in now)]:
-            yield from _changes(f"{where}.{name}" if where else name, before.get(name), now.get(name))
+            place = f"{where}.{name}" if where else name
+            yield from _changes(place, before.get(name, ABSENT), now.get(name, ABSENT))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for index, (one, other) in enumerate(zip(before, now, strict=True)):
             yield from _changes(f"{where}[{index}]", one, other)
-    elif before != now:
+    elif type(before) is not type(now) or before != now:
         yield where, before, now

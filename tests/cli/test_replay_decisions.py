@@ -62,7 +62,8 @@ log.jsonl:2: attempt of `t1`
 
 def test_an_answer_of_the_ledger(run: Run, log: Path) -> None:
     nothing: dict[str, list[str]] = {"alerts": [], "rules": [], "shadow": [], "unknown": []}
-    changed(log, 2, effect="refuse", reason="over_ceiling", **nothing)
+    amounts = dict.fromkeys(("reserved", "reserved_nanos", "reserved_tokens", "output_cap", "deadline_micros"))
+    changed(log, 2, effect="refuse", reason="over_ceiling", **nothing, **amounts)
     result = run("replay", "--decisions", LOG, *SUPPORT)
     assert result.exit_code == 0
     assert "1 decided by the ledger: the policy would let it go on" in result.stdout
@@ -93,8 +94,8 @@ def test_another_policy_is_said(run: Run, log: Path) -> None:
 
 
 def test_other_prices_are_said(run: Run, log: Path) -> None:
-    entries = [json.loads(text) | {"price_digest": "ab" * 32} for text in log.read_text().splitlines()]
-    log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    was = json.loads(log.read_text().splitlines()[0])["price_digest"]
+    log.write_text(log.read_text().replace(was, "ab" * 32))
     result = run("replay", "--decisions", LOG, *SUPPORT)
     assert result.exit_code == 1
     assert "3 left out: made with the prices abababababab, these are " in result.stdout

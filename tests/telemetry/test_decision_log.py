@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -21,18 +21,14 @@ from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied
 from policy_engine.runtime.execution import Execution
 from policy_engine.telemetry.decision_log import DecisionLog
-from policy_engine.telemetry.entries import Entry, entry_of, facts_of, line_of, plain_facts
-from policy_engine.telemetry.replaying import BadLine, Difference, read_log, replay_decisions
+from policy_engine.telemetry.entries import Entry, entry_of, line_of, plain_facts
+from policy_engine.telemetry.reading import facts_of
+from policy_engine.telemetry.replaying import read_log, replay_decisions
 from tests.building import policy as small
 from tests.generators.facts import Asking
 from tests.generators.picking import SeededPick
 from tests.generators.policies import Shape, generated
-
-RULES = {
-    "outcome": "ceiling $3 per outcome alert at 5% as cap  fallback next on timeout",
-    "file": "ceiling $4 per customer per day  retry 1 on timeout",
-    "premium": "forbid",
-}
+from tests.telemetry.working import RULES, worked
 
 
 @pytest.fixture(autouse=True)
@@ -93,33 +89,6 @@ def test_facts_come_back_as_they_were(seed: int) -> None:
 # ---------------------------------------------------------------- an engine that writes
 
 
-def worked(policy: Policy, log: DecisionLog, clock: PinnedClock) -> None:
-    """Two executions: one delivered after a failure, one denied."""
-    engine = Engine(policy, ledger=MemoryLedger(), clock=clock, observers=[log])
-    run = engine.execution("draft", customer="acme", plan="base", key="ticket-1", facts={"risk": "high"})
-    with run:
-        step = run.step("main")
-        first = step.attempt(input_tokens=100, max_output_tokens=100)
-        assert first is not None
-        first.progress(10)
-        first.fail("timeout", input_tokens=100, output_tokens=0)
-        clock.sleep(1_000_000)
-        second = step.attempt(input_tokens=100, max_output_tokens=100)
-        assert second is not None
-        second.succeed(input_tokens=100, output_tokens=80)
-        run.deliver()
-    with pytest.raises(Denied):
-        engine.execution("draft", customer="bolt", plan="other")
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Path:
-    clock = PinnedClock(1_700_000_000_000_000)
-    with DecisionLog(tmp_path / "decisions.jsonl", clock=clock) as log:
-        worked(small(**RULES), log, clock)
-    return tmp_path / "decisions.jsonl"
-
-
 def test_a_run_is_written_and_reproduced(written: Path) -> None:
     entries = [json.loads(line) for line in written.read_text(encoding="ascii").splitlines()]
     said = [(entry["point"], entry["decision"]["effect"], entry["execution"]) for entry in entries]
@@ -141,148 +110,6 @@ def test_a_run_is_written_and_reproduced(written: Path) -> None:
     assert entries[0]["facts"]["given"]["risk"] == "high"
     result = replay_decisions(policy, read_log(written))
     assert (result.lines, result.same, result.reproduced) == (6, 6, True)
-
-
-@pytest.mark.parametrize(
-    ("where", "value", "changed"),
-    [
-        (("decision", "effect"), "refuse", ("effect", "refuse", "go")),
-        (("decision", "reserved_nanos"), 1, ("reserved_nanos", 1, 300_000_000)),
-        (("decision", "alerts", 0, "used"), 7, ("alerts[0].used", 7, 0)),
-        (("facts", "max_output_tokens"), 50, ("reserved_nanos", 300_000_000, 200_000_000)),
-    ],
-)
-def test_a_difference_is_reported(
-    written: Path, where: tuple[Any, ...], value: Any, changed: tuple[str, Any, Any]
-) -> None:
-    entries = [json.loads(line) for line in written.read_text().splitlines()]
-    place = entries[1]
-    for name in where[:-1]:
-        place = place[name]
-    place[where[-1]] = value
-    result = replay_decisions(small(**RULES), enumerate(entries, 1))
-    assert (result.same, result.reproduced) == (5, False)
-    (found,) = result.differences
-    assert (found.line, found.execution, found.point) == (2, "ticket-1", "attempt")
-    assert changed in found.changes
-
-
-def test_a_fact_that_is_gone_is_a_difference(written: Path) -> None:
-    policy = small(**RULES, standard="allow when vip or risk is high")
-    facts = policy.facts("admit", {"customer": "a", "outcome": "draft", "risk": "high"})
-    decision = policy.admit(facts)
-    entry = json.loads(line_of(entry_of(decision, facts, now_micros=0)))
-    del entry["facts"]["given"]["risk"]
-    result = replay_decisions(policy, [(1, entry)])
-    assert [type(found) for found in result.differences] == [Difference]
-    assert "risk" in result.differences[0].changes[0][2]
-
-
-def test_another_policy_is_said_and_left_out(written: Path) -> None:
-    other = small(outcome="ceiling $3 per outcome")
-    result = replay_decisions(other, read_log(written))
-    was = small(**RULES)
-    assert dict(result.elsewhere) == {(was.digest, was.prices.digest): 6}
-    assert (result.same, result.differences, result.reproduced) == (0, [], False)
-
-
-def test_the_folder_of_a_policy_is_no_difference(tmp_path: Path) -> None:
-    text = Path("tests/data/page.policy")
-    texts = text.read_text(encoding="utf-8")
-    entries: list[Entry] = []
-    for folder in ("here", "there"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "support.policy").write_text(texts, encoding="utf-8")
-    policy = load(tmp_path / "here")
-    facts = policy.facts("admit", {"customer": "a", "outcome": "support_draft", "risk": "high", "region": "eu"})
-    entries.append(json.loads(line_of(entry_of(policy.admit(facts), facts, now_micros=0))))
-    assert "here" in line_of(entries[0])
-    assert replay_decisions(load(tmp_path / "there"), [(1, entries[0])]).reproduced
-
-
-@pytest.mark.parametrize(
-    ("point", "effect", "reason", "again", "counted"),
-    [
-        ("attempt", "refuse", "over_ceiling", "go", True),  # somebody else took the amount in between
-        ("attempt", "refuse", "store_silent", "go", True),
-        ("attempt", "refuse", "estimate_unknown", "go", False),  # the policy alone says that
-        ("failure", "stop", None, "hand_off", True),  # the desk's last place went to somebody else
-        ("failure", "stop", None, "retry", False),
-        ("admit", "deny", "limit_reached", "allow", True),
-        ("admit", "deny", "store_silent", "allow", True),
-        ("admit", "deny", "forbidden", "allow", False),
-    ],
-)
-def test_answers_of_the_ledger_are_told_apart(
-    point: str, effect: str, reason: str | None, again: str, counted: bool
-) -> None:
-    words = {"hand_off": "fallback human", "retry": "retry 1 on timeout", "go": "", "allow": ""}
-    policy = small(outcome=words[again])
-    asked: dict[str, Any] = {
-        "customer": "a",
-        "outcome": "draft",
-        "lane": "standard",
-        "route": "mini",
-        "step": "s",
-        "price": 2,
-    }
-    more: dict[str, dict[str, Any]] = {
-        "failure": {"error": "timeout"},
-        "attempt": {"input_tokens": 1, "max_output_tokens": 1},
-    }
-    asked = {"customer": "a", "outcome": "draft"} if point == "admit" else asked | more[point]
-    facts = policy.facts(point, asked, assume_zero=True)
-    decision = getattr(policy, point)(facts)
-    assert decision.effect == again
-    entry = json.loads(line_of(entry_of(decision, facts, now_micros=0)))
-    entry["decision"] |= {"effect": effect, "reason": reason, "rules": [], "route": None}
-    result = replay_decisions(policy, [(1, entry)])
-    assert (result.of_the_ledger, len(result.differences)) == ((1, 0) if counted else (0, 1))
-
-
-def entry_text(**changed: Any) -> bytes:
-    policy = small()
-    facts = policy.facts("admit", {"customer": "a", "outcome": "draft"})
-    entry = entry_of(policy.admit(facts), facts, now_micros=0)
-    return line_of(entry | changed).encode()
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (b"{", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        (b"[]", "not a line of a decision log"),
-        (b"{}", "not a line of a decision log"),
-        (entry_text(format=2), "not a line of a decision log"),
-        (entry_text(decision=None), "not a line of a decision log"),
-        (entry_text(facts=[]), "not a line of a decision log"),
-        (entry_text(facts={}), "not the facts of `admit`"),
-    ],
-)
-def test_a_line_that_cannot_be_used(tmp_path: Path, line: bytes, message: str) -> None:
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(entry_text() + b"\n\n" + line + b"\n")
-    result = replay_decisions(small(), read_log(path))
-    assert result.bad == [BadLine(3, message)]
-    assert (result.same, result.reproduced) == (1, False)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("given", {"colour": 1}, "the policy has no fact `colour`"),
-        ("meters", {"spent per fortnight": [0, 0]}, "the policy has no counter `spent per fortnight`"),
-        ("meters", [], "facts that cannot be read: 'list' object has no attribute 'items'"),
-        ("grants", [{"units": 3}], None),
-    ],
-)
-def test_facts_that_cannot_be_read(name: str, value: Any, message: str | None) -> None:
-    entry = json.loads(entry_text())
-    entry["facts"][name] = value
-    (found,) = replay_decisions(small(), [(1, entry)]).bad
-    assert found.message == message or (message is None and found.message.startswith("facts that cannot be read"))
 
 
 # ---------------------------------------------------------------- where it goes
