@@ -55,7 +55,7 @@ def _checked(check: Callable[[Any], Any], result: Any) -> Any:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise UnitError(f"{_shown(value)} is not a text")
+        raise UnitError(f"{shown(value)} is not a text")
     return value
 
 
@@ -69,7 +69,7 @@ def choice(names: Iterable[str], kind: str) -> Any:
         if not isinstance(value, str) or value not in allowed:
             near = did_you_mean(value, allowed) if isinstance(value, str) else None
             listed = f"; {near or 'one of ' + one_of(allowed)}" if allowed else "; the policy declares none"
-            raise UnitError(f"{_shown(value)} is no {kind}{listed}")
+            raise UnitError(f"{shown(value)} is no {kind}{listed}")
         return value
 
     return _checked(check, str)
@@ -78,7 +78,7 @@ def choice(names: Iterable[str], kind: str) -> Any:
 def count(least: int) -> Any:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UnitError(f"{_shown(value)} is not a whole number")
+            raise UnitError(f"{shown(value)} is not a whole number")
         if not least <= value <= MAX_COUNT:
             raise UnitError(f"{value} is out of range; it is at least {least}")
         return value
@@ -99,7 +99,7 @@ class InSmallUnits:
         if self.doubled:
             raise UnitError("it is given in two units; give one of them")
         if isinstance(self.value, bool) or not isinstance(self.value, int):
-            raise UnitError(f"{_shown(self.value)} is not a whole number of {units}")
+            raise UnitError(f"{shown(self.value)} is not a whole number of {units}")
         if self.value < 0 or (most is not None and self.value > most):
             raise UnitError(f"{self.value} is out of range; it is at least 0")
         return self.value
@@ -110,10 +110,10 @@ def money(policy: CheckedPolicy, least: int | None) -> Any:
         if isinstance(value, InSmallUnits):
             return value.checked("billionths", MAX_MONEY_NANOS)
         if not isinstance(value, int | float | Decimal | str):
-            raise UnitError(f"{_shown(value)} is not an amount of money")
+            raise UnitError(f"{shown(value)} is not an amount of money")
         nanos = money_nanos(value, policy.currency)
         if least is not None and nanos < least:
-            raise UnitError(f"{_shown(value)} is below {print_money(least, policy.currency)}")
+            raise UnitError(f"{shown(value)} is below {print_money(least, policy.currency)}")
         return nanos
 
     return _checked(check, int)
@@ -129,9 +129,9 @@ def _duration(value: Any) -> int:
     elif isinstance(value, int | float | Decimal):
         micros = scaled(decimal(value), 10**6, "a microsecond")
     else:
-        raise UnitError(f"{_shown(value)} is not a duration")
+        raise UnitError(f"{shown(value)} is not a duration")
     if micros < 0:
-        raise UnitError(f"{_shown(value)} is a negative duration")
+        raise UnitError(f"{shown(value)} is a negative duration")
     return micros
 
 
@@ -140,11 +140,11 @@ DURATION = _checked(_duration, int)
 
 def _number(value: Any) -> float:
     if not isinstance(value, int | float | Decimal | str):
-        raise UnitError(f"{_shown(value)} is not a number")
+        raise UnitError(f"{shown(value)} is not a number")
     exact = decimal(value.removesuffix("%") if isinstance(value, str) else value)
     # What a caller gives as a float has at most 17 digits, and its `repr` is what it means.
     if not isinstance(value, float) and len(exact.normalize().as_tuple().digits) > MAX_SIGNIFICANT_DIGITS:
-        raise UnitError(f"{_shown(value)} has more than {MAX_SIGNIFICANT_DIGITS} significant digits")
+        raise UnitError(f"{shown(value)} has more than {MAX_SIGNIFICANT_DIGITS} significant digits")
     return float(exact)
 
 
@@ -190,7 +190,7 @@ def _fact_check(fact: Fact, policy: CheckedPolicy) -> Callable[[Any], Any]:
         size = Fraction(repr(result)) if isinstance(result, float) else Fraction(result)
         if (fact.low is not None and size < fact.low) or (fact.high is not None and size > fact.high):
             low, high = (_shown_bound(bound, fact.unit, policy) for bound in (fact.low, fact.high))
-            raise UnitError(f"{_shown(value)} is outside {low}..{high}")
+            raise UnitError(f"{shown(value)} is outside {low}..{high}")
         return result
 
     return check
@@ -198,25 +198,25 @@ def _fact_check(fact: Fact, policy: CheckedPolicy) -> Callable[[Any], Any]:
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise UnitError(f"{_shown(value)} is not true or false")
+        raise UnitError(f"{shown(value)} is not true or false")
     return value
 
 
 def _any_text(value: Any) -> str:
     if not isinstance(value, str):
-        raise UnitError(f"{_shown(value)} is not a text")
+        raise UnitError(f"{shown(value)} is not a text")
     return value
 
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UnitError(f"{_shown(value)} is not a whole number")
+        raise UnitError(f"{shown(value)} is not a whole number")
     return value
 
 
 def _money_value(value: Any, policy: CheckedPolicy) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-        raise UnitError(f"{_shown(value)} is not an amount of money")
+        raise UnitError(f"{shown(value)} is not an amount of money")
     return money_nanos(value, policy.currency)
 
 
@@ -224,7 +224,7 @@ def _member(fact: Fact) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not isinstance(value, str) or value not in fact.values:
             near = did_you_mean(value, fact.values) if isinstance(value, str) else None
-            raise UnitError(f"{_shown(value)} is no value of `{fact.name}`; {near or 'one of ' + one_of(fact.values)}")
+            raise UnitError(f"{shown(value)} is no value of `{fact.name}`; {near or 'one of ' + one_of(fact.values)}")
         return value
 
     return check
@@ -254,7 +254,7 @@ def epoch_micros(value: Any) -> int:
         except ValueError:
             raise UnitError(f"`{value}` is not a time; write it as `2026-01-31T09:00:00+00:00`") from None
     if not isinstance(value, datetime):
-        raise UnitError(f"{_shown(value)} is not a time")
+        raise UnitError(f"{shown(value)} is not a time")
     if value.tzinfo is None:
         raise UnitError(f"`{value.isoformat()}` has no time zone; add `+00:00` or another offset")
     return (value - _EPOCH) // timedelta(microseconds=1)
@@ -294,18 +294,22 @@ def _counted(name: str, value: Reading) -> Reading:
     try:
         negative = (value.settled | value.reserved) < 0  # only whole numbers have a sign together
     except TypeError:
-        raise FactError(name, f"`{name}`: {_shown(value)} does not hold whole numbers") from None
+        raise FactError(name, f"`{name}`: {shown(value)} does not hold whole numbers") from None
     if negative:
         raise FactError(name, f"`{name}` is negative")
     return value
 
 
-def no_such(name: str, known: Iterable[str], kind: str) -> str:
+def no_such(name: object, known: Iterable[str], kind: str) -> str:
     listed = tuple(known)
-    return f"`{name}` is no {kind} of this policy; {did_you_mean(name, listed) or 'one of ' + one_of(listed)}"
+    near = did_you_mean(name, listed) if isinstance(name, str) else None
+    if not listed:
+        return f"{shown(name)} is no {kind} of this policy; it declares none"
+    return f"{shown(name)} is no {kind} of this policy; {near or 'one of ' + one_of(listed)}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in a message, cut where it is long."""
     text = value if isinstance(value, str) else repr(value)
     return f"`{text[:40]}…`" if len(text) > 40 else f"`{text}`"
 

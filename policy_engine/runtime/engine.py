@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from msgspec.structs import replace
 
 from policy_engine.evaluation.decision import SettleDecision
-from policy_engine.evaluation.facts import FactError, Given, Grant
+from policy_engine.evaluation.facts import Given, Grant
 from policy_engine.language.checked import CheckedPolicy, Meter
-from policy_engine.language.diagnostics import did_you_mean, one_of
+from policy_engine.language.diagnostics import one_of
 from policy_engine.ledger.grants import allowance, bought
 from policy_engine.ledger.protocol import Charge, Hold, Ledger, LedgerError, LedgerUnavailable
 from policy_engine.ledger.sqlite import SqliteLedger, default_path
 from policy_engine.policy import LivePolicy, Policy, PolicyPath, load
 from policy_engine.prices.table import PriceTable
+from policy_engine.runtime import checking
 from policy_engine.runtime.admission import Request, admit, find
 from policy_engine.runtime.clock import Clock, SystemClock
 from policy_engine.runtime.edition import Edition, Editions
@@ -65,6 +66,13 @@ class Engine:
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"there is no mode `{mode}`; modes are {one_of(MODES)}")
+        checking.observers(observers, Observer)
+        if clock is not None:
+            checking.clock(clock)
+        if lease_seconds is not ...:
+            checking.lease(lease_seconds)
+        if ledger is not None and not isinstance(ledger, str | PathLike):
+            checking.ledger(ledger)
         if isinstance(policy, Policy | LivePolicy):
             if prices is not None:
                 raise ValueError("a policy that is loaded has its prices; give `prices` where it is loaded")
@@ -140,13 +148,18 @@ class Engine:
         """
         edition = self.edition
         checked = edition.checked
-        self._known("outcome", outcome, checked.outcomes)
+        checking.known("outcome", outcome, checked.outcomes)
+        checking.text("customer", customer)
         if plan is not None:
-            self._known("plan", plan, checked.plans)
+            checking.known("plan", plan, checked.plans)
         if lane is not None:
-            self._known("lane", lane, checked.lanes)
-        given = facts if isinstance(facts, Given) else edition.policy.boundary.given_facts(facts or {})
-        request = Request(outcome=outcome, customer=customer, plan=plan, given=given, lane=lane, key=key)
+            checking.known("lane", lane, checked.lanes)
+        if key is not None:
+            checking.text("key", key)
+        if not isinstance(facts, Given):
+            checking.facts(facts or {}, checked.facts)
+            facts = edition.policy.boundary.given_facts(facts or {})
+        request = Request(outcome=outcome, customer=customer, plan=plan, given=facts, lane=lane, key=key)
         run = admit(self, edition, request)
         if errors:
             run.errors = ErrorMap(errors, run.edition.checked.error_classes, run.errors)
@@ -188,7 +201,9 @@ class Engine:
 
     def top_up(self, customer: str, pack: str, *, key: str) -> Grant:
         """Give a customer the units of a pack. `key` names the purchase: the same one again gives nothing more."""
-        self._known("pack", pack, self.checked.packs)
+        checking.text("customer", customer)
+        checking.known("pack", pack, self.checked.packs)
+        checking.text("key", key)
         terms = self.checked.packs[pack]
         grant = bought(terms, customer, key, self.clock.now_micros())
         self.ledger.add_grant(customer, terms.outcome, grant)
@@ -200,7 +215,8 @@ class Engine:
         Without it, or after an execution of the period has begun under the plan, they are whole. Joining again in the
         same period changes nothing. From the next period on they are whole.
         """
-        self._known("plan", plan, self.checked.plans)
+        checking.text("customer", customer)
+        checking.known("plan", plan, self.checked.plans)
         terms, now = self.checked.plans[plan], self.clock.now_micros()
         grants = tuple(allowance(self.checked, terms, customer, outcome, now, now) for outcome in terms.includes)
         for outcome, grant in zip(terms.includes, grants, strict=True):
@@ -314,8 +330,3 @@ class Engine:
             decision: SettleDecision | None = run.try_settle(event)
             if decision is not None:
                 return decision
-
-    def _known(self, kind: str, name: str, declared: Mapping[str, Any]) -> None:
-        if name not in declared:
-            known = did_you_mean(name, declared) or f"one of {one_of(declared)}"
-            raise FactError(kind, f"`{name}` is no {kind} of this policy; {known}")

@@ -20,6 +20,7 @@ from policy_engine.ledger.protocol import (
     LedgerError,
     LedgerUnavailable,
 )
+from policy_engine.runtime import checking
 from policy_engine.runtime.counting import Place
 from policy_engine.runtime.edition import Edition
 from policy_engine.runtime.errors import NotRunning
@@ -140,9 +141,13 @@ class Execution:
         `input_tokens` and `max_output_tokens` are what a call will use at most; the cap may be shrunk to what is left,
         not below `min_output_tokens` (left out: not at all). `estimate` states the worst case as an amount of money
         instead. `errors` maps exceptions to error classes before the engine's mapping does. Raises `NotRunning` once
-        the execution has ended.
+        the execution has ended, `FactError` for what is no number of tokens.
         """
         self.require_running()
+        checking.text("step", name)
+        checking.tokens("input_tokens", input_tokens)
+        checking.tokens("max_output_tokens", max_output_tokens)
+        checking.tokens("min_output_tokens", min_output_tokens)
         step = Step(
             self,
             name,

@@ -1,0 +1,121 @@
+"""What a newcomer gets wrong: each mistake is told at once, by its name, before anything is asked or spent."""
+
+from typing import Any
+
+import pytest
+
+from policy_engine.evaluation.facts import FactError
+from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.runtime.clock import PinnedClock
+from policy_engine.runtime.engine import Engine
+from policy_engine.runtime.observing import Observer
+
+POLICY = """
+currency USD
+fact risk: low | high = low
+route mini   { model "openai:mini"  rates $1 in, $2 out per 1M tokens }
+route person { handoff "the desk"   cost $2 }
+lane standard { mini -> person }
+plan base { includes 10 reply }
+pack more { 20 reply for $15 }
+workflow desk {
+  outcome reply { price $1  lanes standard  ceiling $0.10 per outcome  fallback next on any }
+}
+"""
+
+
+def engine(**settings: Any) -> Engine:
+    return Engine(POLICY, **{"ledger": MemoryLedger(), **settings})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"outcome": "repyl"}, "`repyl` is no outcome of this policy; did you mean `reply`?"),
+        ({"outcome": None}, "`None` is no outcome of this policy; one of `reply`"),
+        ({"plan": "bsae"}, "`bsae` is no plan of this policy; did you mean `base`?"),
+        ({"lane": "fast"}, "`fast` is no lane of this policy; one of `standard`"),
+        ({"customer": None}, "`customer`: `None` is not a text"),
+        ({"customer": ""}, "`customer`: `` is not a text"),
+        ({"customer": 42}, "`customer`: `42` is not a text"),
+        ({"key": ""}, "`key`: `` is not a text"),
+        ({"key": 4711}, "`key`: `4711` is not a text"),
+        ({"facts": ["risk"]}, "`facts`: `['risk']` is no mapping of names to values"),
+        ({"facts": {"plan": "base"}}, "`plan` is given beside the facts: execution(…, plan=…)"),
+        ({"facts": {"rsik": "low"}}, "`rsik` is no fact of this policy; did you mean `risk`?"),
+    ],
+)
+def test_an_execution_that_cannot_be(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(FactError) as told:
+        engine().execution(**{"outcome": "reply", "customer": "acme", **given})
+    assert str(told.value) == said
+
+
+@pytest.mark.parametrize("value", [-1, 10.5, "10", True, 10**13])
+@pytest.mark.parametrize("entry", ["input_tokens", "max_output_tokens", "min_output_tokens"])
+def test_what_is_no_number_of_tokens(entry: str, value: Any) -> None:
+    """A negative number would hold less than the call can cost."""
+    with engine().execution("reply", customer="acme") as run:
+        with pytest.raises(FactError, match=f"`{entry}`: `?{value}`? is"):
+            run.step("draft", **{entry: value})
+        with pytest.raises(FactError, match="`step`: `3` is not a text"):
+            run.step(3)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"customer": None}, "`customer`: `None` is not a text"),
+        ({"pack": "moer"}, "`moer` is no pack of this policy; did you mean `more`?"),
+        ({"key": None}, "`key`: `None` is not a text"),
+        ({"key": ""}, "`key`: `` is not a text"),
+    ],
+)
+def test_a_purchase_that_cannot_be(given: dict[str, Any], said: str) -> None:
+    """Without a key of its own, the second purchase would be taken for the first one told again."""
+    with pytest.raises(FactError) as told:
+        engine().top_up(**{"customer": "acme", "pack": "more", "key": "order 1", **given})
+    assert str(told.value) == said
+
+
+def test_a_plan_where_there_is_none() -> None:
+    made = Engine(POLICY.replace("plan base { includes 10 reply }", ""), ledger=MemoryLedger())
+    with pytest.raises(FactError, match="`base` is no plan of this policy; it declares none"):
+        made.join("acme", "base")
+
+
+class Seconds(PinnedClock):
+    """A clock that counts in something else."""
+
+    def now_micros(self) -> Any:
+        return 1.5
+
+
+class Half:
+    """No observer: it was not made from `Observer`."""
+
+    def decided(self, *about: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "said"),
+    [
+        ({"ledger": MemoryLedger}, TypeError, "a ledger is an object, not a class: MemoryLedger"),
+        ({"ledger": 3}, TypeError, "a ledger or the path of an SQLite file is needed, not `3`"),
+        ({"clock": PinnedClock}, TypeError, "a clock is an object with `now_micros`, `sleep` and `wait`"),
+        ({"clock": lambda: 1}, TypeError, "a clock is an object with `now_micros`, `sleep` and `wait`"),
+        ({"clock": Seconds()}, TypeError, "a clock answers whole microseconds since the epoch, not `1.5`"),
+        ({"lease_seconds": 0}, ValueError, "`lease_seconds`: `0` is no number of seconds above 0"),
+        ({"lease_seconds": -1}, ValueError, "`lease_seconds`: `-1` is no number of seconds above 0"),
+        ({"lease_seconds": "60"}, ValueError, "`lease_seconds`: `60` is no number of seconds above 0"),
+        ({"lease_seconds": float("nan")}, ValueError, "`lease_seconds`: `nan` is no number of seconds above 0"),
+        ({"observers": Observer()}, TypeError, "observers are a list of them, not `<"),
+        ({"observers": [Observer]}, TypeError, "an observer is an object, not a class: Observer"),
+        ({"observers": [Half()]}, TypeError, "has no `began`"),
+        ({"mode": "dry-run"}, ValueError, "there is no mode `dry-run`; modes are `enforce`, `shadow`"),
+    ],
+)
+def test_an_engine_that_cannot_be(settings: dict[str, Any], kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind) as told:
+        engine(**settings)
+    assert said in str(told.value)
