@@ -9,7 +9,7 @@ Guarded are `messages.create` (streamed or not) and `messages.stream`, of `Anthr
 `messages.count_tokens` is passed through: it is free. Nothing else can be reached through a guarded client.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, overload
 
@@ -57,6 +57,7 @@ def guard(
     errors: Errors | None = ...,
     providers: Sequence[str] = ...,
     elsewhere: Elsewhere | None = ...,
+    rates_cover: Collection[str] = ...,
 ) -> "GuardedAnthropic": ...
 
 
@@ -73,6 +74,7 @@ def guard(
     errors: Errors | None = ...,
     providers: Sequence[str] = ...,
     elsewhere: Elsewhere | None = ...,
+    rates_cover: Collection[str] = ...,
 ) -> "AsyncGuardedAnthropic": ...
 
 
@@ -88,6 +90,7 @@ def guard(
     errors: Errors | None = None,
     providers: Sequence[str] = ("anthropic",),
     elsewhere: Elsewhere | None = None,
+    rates_cover: Collection[str] = (),
 ) -> "GuardedAnthropic | AsyncGuardedAnthropic":
     """A client whose calls are attempts of `run`, in steps named `step`. The client's own retries are off.
 
@@ -105,6 +108,8 @@ def guard(
         estimate=estimate,
         errors=errors,
         elsewhere=elsewhere,
+        rates_cover=tuple(rates_cover),
+        timeout=getattr(client, "timeout", None),
     )
     made.check()
     if isinstance(client, anthropic.AsyncAnthropic):
@@ -217,8 +222,14 @@ class Opening:
         self._stream.close()
 
 
-class AsyncOpening(Opening):
+class AsyncOpening:
     """As `Opening`, async."""
+
+    def __init__(self, client: Any, guard: Guard, request: dict[str, Any]) -> None:
+        self._client = client
+        self._guard = guard
+        self._request = request
+        self._stream: Any = None
 
     async def __aenter__(self) -> AsyncGuardedMessageStream:
         async def send(**request: Any) -> Any:
@@ -250,14 +261,14 @@ class _Guarded:
 class GuardedMessages(_Guarded):
     def create(self, **request: Any) -> Any:
         """`messages.create`; `model` need not be given."""
-        send = self._client.messages.create
+        send, request = self._client.messages.create, self._guard.asked(MESSAGES, request)
         if request.get("stream"):
             return self._guard.stream(MESSAGES, send, request, GuardedStream)
         return self._guard.call(MESSAGES, send, request)
 
     def stream(self, **request: Any) -> Opening:
         """`messages.stream`: an attempt begins with the `with` block."""
-        return Opening(self._client, self._guard, request)
+        return Opening(self._client, self._guard, self._guard.asked(MESSAGES, request))
 
     def count_tokens(self, **request: Any) -> Any:
         """Not an attempt: it costs nothing."""
@@ -267,14 +278,14 @@ class GuardedMessages(_Guarded):
 class AsyncGuardedMessages(_Guarded):
     async def create(self, **request: Any) -> Any:
         """As `GuardedMessages.create`."""
-        send = self._client.messages.create
+        send, request = self._client.messages.create, self._guard.asked(MESSAGES, request)
         if request.get("stream"):
             return await self._guard.stream_async(MESSAGES, send, request, AsyncGuardedStream)
         return await self._guard.call_async(MESSAGES, send, request)
 
     def stream(self, **request: Any) -> AsyncOpening:
         """As `GuardedMessages.stream`."""
-        return AsyncOpening(self._client, self._guard, request)
+        return AsyncOpening(self._client, self._guard, self._guard.asked(MESSAGES, request))
 
     async def count_tokens(self, **request: Any) -> Any:
         """Not an attempt: it costs nothing."""

@@ -8,23 +8,32 @@ An answer that a provider calls a failure (a filtered completion, a failed respo
 follows, it is handed to the caller as the client would.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from policy_engine.adapters.errors import ClientErrors, Reading, WrongClient
 from policy_engine.adapters.inputs import Bound, input_bound
+from policy_engine.adapters.requests import (
+    USUAL,
+    Request,
+    is_given,
+    laid_open,
+    number_in,
+    refuse,
+    whole_number,
+    within,
+)
 from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
 from policy_engine.language.diagnostics import one_of
 from policy_engine.runtime.attempt import Attempt
-from policy_engine.runtime.errors import Stopped
+from policy_engine.runtime.errors import HandedOff, Stopped
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.mapping import Errors
 from policy_engine.runtime.step import Step
 from policy_engine.runtime.usage import UsageError
 
-Request = dict[str, Any]
 Send = Callable[..., Any]
 Elsewhere = Callable[[Attempt, Request], Any]
 Counting = int | Callable[[Request], int] | None
@@ -43,6 +52,12 @@ class Method:
     choices: str | None = None
     failed: Callable[[Any], str | None]
 
+    @property
+    def governed(self) -> set[str]:
+        """The parameters that the guard reads or writes."""
+        completion = () if self.choices is None else (self.choices, "stream_options")
+        return {"model", "stream", *self.caps, *completion}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
@@ -58,9 +73,23 @@ class Guard:
     estimate: Decimal | int | float | str | None = None
     errors: Errors | None = None
     elsewhere: Elsewhere | None = None
+    rates_cover: Collection[str] = ()
+    timeout: Any = None
+    """The client's own."""
 
     def check(self) -> None:
-        """Raise `WrongClient` if the run's lane has a route that nobody here serves."""
+        """Raise `WrongClient` for a route of the lane that nobody here serves, `ValueError` for strange bounds."""
+        if not isinstance(self.run, Execution):
+            raise TypeError(f"a client is guarded for an execution, not for a `{type(self.run).__name__}`")
+        bounds = {"input_tokens": self.input_tokens, "min_output_tokens": self.min_output_tokens}
+        for name, value in bounds.items():
+            if value is not None and not callable(value):
+                whole_number(value, name, 0)
+        for name in self.rates_cover:
+            if name not in USUAL:
+                raise ValueError(f"`{name}` in `rates_cover` is none of {', '.join(USUAL)}")
+        if self.max_output_tokens is not None:
+            whole_number(self.max_output_tokens, "max_output_tokens", 1)
         routes = self.run.edition.checked.routes
         for name in self.run.edition.checked.lanes[self.run.lane].path:
             if routes[name].kind != "handoff" and not self.serves(name) and self.elsewhere is None:
@@ -96,9 +125,10 @@ class Guard:
                         raise
                     _settle(attempt, answer)
                     _judge(attempt, method, answer)
-        except Stopped as stop:
-            if answer is None:
-                raise _explained(stop, bound) from stop.__cause__
+        except (Stopped, HandedOff) as end:
+            if answer is None or isinstance(end, HandedOff):
+                _explain(end, step, bound)
+                raise
         return answer
 
     async def call_async(self, method: Method, send: Send, request: Request) -> Any:
@@ -115,9 +145,10 @@ class Guard:
                         raise
                     _settle(attempt, answer)
                     _judge(attempt, method, answer)
-        except Stopped as stop:
-            if answer is None:
-                raise _explained(stop, bound) from stop.__cause__
+        except (Stopped, HandedOff) as end:
+            if answer is None or isinstance(end, HandedOff):
+                _explain(end, step, bound)
+                raise
         return answer
 
     def stream(self, method: Method, send: Send, request: Request, made: type[GuardedStream]) -> Any:
@@ -134,8 +165,9 @@ class Guard:
                     continue
                 if begun is None or not _ended(attempt, begun):
                     return stream
-        except Stopped as stop:
-            raise _explained(stop, bound) from stop.__cause__
+        except (Stopped, HandedOff) as end:
+            _explain(end, step, bound)
+            raise
         raise step.stopped()
 
     async def stream_async(self, method: Method, send: Send, request: Request, made: type[AsyncGuardedStream]) -> Any:
@@ -153,18 +185,31 @@ class Guard:
                     continue
                 if begun is None or not await _ended_async(attempt, begun):
                     return stream
-        except Stopped as stop:
-            raise _explained(stop, bound) from stop.__cause__
+        except (Stopped, HandedOff) as end:
+            _explain(end, step, bound)
+            raise
         raise step.stopped()
 
     # ------------------------------------------------------------ what is sent
 
+    def asked(self, method: Method, request: Mapping[str, Any]) -> Request:
+        """What a caller asks for, as it is read here. Raises `ValueError` for what cannot be guarded."""
+        found = laid_open(request, method.governed)
+        refuse(found, self.rates_cover)
+        return found
+
+    def asked_whole(self, method: Method, request: Mapping[str, Any]) -> Request:
+        """As `asked`, for an answer that comes in one piece."""
+        found = self.asked(method, request)
+        if found.get("stream"):
+            raise ValueError("an answer that is parsed comes in one piece: `create` streams")
+        return found
+
     def _begin(self, method: Method, request: Request) -> tuple[Step, Bound]:
         bound = self._bound(request)
         choices = _choices(method, request)
-        most = next((request[name] for name in method.caps if isinstance(request.get(name), int)), None)
-        most = self.max_output_tokens if most is None else most
-        least = self.min_output_tokens
+        most = min((cap for name in method.caps if (cap := number_in(request, name))), default=self.max_output_tokens)
+        least = None if self.min_output_tokens is None else max(1, self.min_output_tokens)
         step = self.run.step(
             self.step,
             input_tokens=bound.tokens,
@@ -178,39 +223,39 @@ class Guard:
 
     def _bound(self, request: Request) -> Bound:
         if callable(self.input_tokens):
-            return Bound(self.input_tokens(dict(request)))
+            counted: int | None = self.input_tokens(dict(request))
+            if counted is None:
+                return Bound(None, "the function that counts them does not know")
+            return Bound(whole_number(counted, "input_tokens", 0))
         return input_bound(request) if self.input_tokens is None else Bound(self.input_tokens)
 
     def _sender(self, attempt: Attempt, send: Send) -> Callable[[Attempt, Method, Request], Any]:
         """What makes the call of an attempt: the client, or who serves the other routes."""
         if self.serves(attempt.route):
-            return lambda attempt, method, request: send(**_written(attempt, method, request))
+            return lambda attempt, method, request: send(**self._written(attempt, method, request))
         if self.elsewhere is None:
             attempt.release()
             raise self.wrong(attempt.route)
         serve = self.elsewhere
-        return lambda attempt, method, request: serve(attempt, _written(attempt, method, request))
+        return lambda attempt, method, request: serve(attempt, self._written(attempt, method, request))
+
+    def _written(self, attempt: Attempt, method: Method, request: Request) -> Request:
+        """The request as this attempt makes it: its model, its output cap, no longer than its deadline."""
+        sent = {**request, "model": attempt.model}
+        cap = attempt.max_output_tokens
+        if cap is not None:
+            named = [name for name in method.caps if is_given(request.get(name))]
+            sent |= dict.fromkeys(named or method.caps[:1], cap // _choices(method, request))
+        seconds = attempt.timeout_seconds
+        if seconds is not None:
+            own = request.get("timeout", self.timeout)
+            sent["timeout"] = within(own if own is None or is_given(own) else self.timeout, seconds)
+        return sent
 
 
 def _choices(method: Method, request: Mapping[str, Any]) -> int:
     """How many answers are asked for at once: the cap is for each of them."""
-    asked = request.get(method.choices) if method.choices is not None else None
-    return asked if isinstance(asked, int) and asked > 1 else 1
-
-
-def _written(attempt: Attempt, method: Method, request: Request) -> Request:
-    """The request as this attempt makes it: its model, its output cap, no longer than its deadline."""
-    sent = {**request, "model": attempt.model}
-    cap = attempt.max_output_tokens
-    if cap is not None:
-        name = next((name for name in method.caps if isinstance(request.get(name), int)), method.caps[0])
-        sent[name] = max(1, cap // _choices(method, request))
-    seconds = attempt.timeout_seconds
-    if seconds is not None:
-        asked = request.get("timeout")
-        seconds = max(seconds, 0.001)  # a client takes nought for no limit at all, or for a mistake
-        sent["timeout"] = min(asked, seconds) if isinstance(asked, int | float) else seconds
-    return sent
+    return 1 if method.choices is None else number_in(request, method.choices) or 1
 
 
 def _unparsed(error: Exception) -> Any:
@@ -253,10 +298,10 @@ async def _ended_async(attempt: Attempt, failed: str) -> bool:
     return True
 
 
-def _explained(stop: Stopped, bound: Bound) -> Stopped:
-    if bound.tokens is None and bound.why:
-        stop.add_note(f"the input tokens are unknown, because {bound.why}; give `input_tokens`")
-    return stop
+def _explain(end: Stopped | HandedOff, step: Step, bound: Bound) -> None:
+    """Say why nobody knew what the call costs, where that is what ended it."""
+    if bound.tokens is None and bound.why and any(said.reason == "estimate_unknown" for said in step.decisions):
+        end.add_note(f"the input tokens are unknown, because {bound.why}; give `input_tokens`")
 
 
 async def _awaited(answer: Any) -> Any:

@@ -15,11 +15,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from policy_engine.adapters.requests import body
+
 PER_REQUEST = 64
 PER_TOOLING = 1024
 
-TOOLING = frozenset("tools functions tool_choice response_format text text_format output_format output_config".split())
-KEPT_ELSEWHERE = frozenset("previous_response_id conversation prompt mcp_servers container context_management".split())
+TOOLING = frozenset(
+    "tools functions tool_choice response_format text text_format parse_as output_format output_config".split()
+)
+KEPT_ELSEWHERE = frozenset(
+    "previous_response_id conversation prompt mcp_servers container context_management web_search_options".split()
+)
 NO_INPUT = frozenset(
     """model stream stream_options timeout extra_headers extra_query max_tokens max_output_tokens max_completion_tokens
     metadata user safety_identifier prompt_cache_key service_tier store""".split()
@@ -35,6 +41,9 @@ TEXTS = frozenset(
 VERBATIM = frozenset(("arguments", "input", "cache_control", "citations", "caller", "annotations", "logprobs"))
 """Entries inside a conversation whose own entries mean nothing to a provider."""
 
+CONTENT = frozenset("role content summary encrypted_content text call_id name arguments input output".split())
+"""What an item of a conversation says. One with an id and none of it is a reference to what the provider keeps."""
+
 OWN_TOOLS = frozenset((None, "function", "custom"))
 
 
@@ -47,7 +56,7 @@ class Bound(NamedTuple):
 
 def input_bound(request: Mapping[str, Any]) -> Bound:
     """The most input tokens that a request of OpenAI or Anthropic can be."""
-    sent = {name: plain(value) for name, value in request.items() if name not in NO_INPUT}
+    sent = {name: plain(value) for name, value in body(request).items() if name not in NO_INPUT}
     sent = {name: value for name, value in sent.items() if value is not None}
     strange = next(_strange(sent), None)
     if strange is not None:
@@ -89,6 +98,8 @@ def _no_text(value: Any, where: str, *, spoken: bool) -> Iterator[str]:
         kind = value.get("type")
         if spoken and kind is not None and kind not in TEXTS:
             yield f"`{where}` holds a part of type `{kind}`"
+        elif spoken and _is_reference(value):
+            yield f"`{where}` holds an item that stands for one the provider keeps (`{value.get('id')}`)"
         for name, item in value.items():
             yield from _no_text(item, where, spoken=spoken and name not in VERBATIM)
     elif isinstance(value, list):
@@ -96,3 +107,12 @@ def _no_text(value: Any, where: str, *, spoken: bool) -> Iterator[str]:
             yield from _no_text(item, where, spoken=spoken)
     elif not (isinstance(value, str | int | float | bool) or value is None):
         yield f"`{where}` holds a `{type(value).__name__}`"
+
+
+def _is_reference(item: Mapping[str, Any]) -> bool:
+    """Whether the provider puts in what it keeps under an id: an item without content, or what a model thought."""
+    if "id" not in item:
+        return False
+    if item.get("type") == "reasoning":
+        return not (item.get("encrypted_content") or item.get("content"))
+    return not CONTENT & set(item)

@@ -10,7 +10,7 @@ not, of `OpenAI` and `AsyncOpenAI` (so also of `AzureOpenAI`, and of servers tha
 `providers`). Nothing else can be reached through a guarded client: what is not guarded is called on the client itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any, overload
 
@@ -53,6 +53,7 @@ def guard(
     errors: Errors | None = ...,
     providers: Sequence[str] = ...,
     elsewhere: Elsewhere | None = ...,
+    rates_cover: Collection[str] = ...,
 ) -> "GuardedOpenAI": ...
 
 
@@ -69,6 +70,7 @@ def guard(
     errors: Errors | None = ...,
     providers: Sequence[str] = ...,
     elsewhere: Elsewhere | None = ...,
+    rates_cover: Collection[str] = ...,
 ) -> "AsyncGuardedOpenAI": ...
 
 
@@ -84,6 +86,7 @@ def guard(
     errors: Errors | None = None,
     providers: Sequence[str] = ("openai",),
     elsewhere: Elsewhere | None = None,
+    rates_cover: Collection[str] = (),
 ) -> "GuardedOpenAI | AsyncGuardedOpenAI":
     """A client whose calls are attempts of `run`, in steps named `step`. The client's own retries are off.
 
@@ -93,7 +96,8 @@ def guard(
 
     `providers` are the prefixes of the models this client serves. `elsewhere` is called with the attempt and the
     request for every other route, and answers as this client would (a stream for a stream, or an awaitable); without
-    it a lane with such a route raises `WrongClient`. `errors` maps exceptions as in `Engine`.
+    it a lane with such a route raises `WrongClient`. `errors` maps exceptions as in `Engine`. `rates_cover` names
+    parameters of a call that change its price, as `service_tier` does, and that the rates of the routes take in.
     """
     made = Guard(
         run=run,
@@ -106,6 +110,8 @@ def guard(
         estimate=estimate,
         errors=errors,
         elsewhere=elsewhere,
+        rates_cover=tuple(rates_cover),
+        timeout=getattr(client, "timeout", None),
     )
     made.check()
     if isinstance(client, openai.AsyncOpenAI):
@@ -194,11 +200,6 @@ def _streamed(request: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
     return COMPLETIONS_HIDING, {**request, "stream_options": {**given, "include_usage": True}}
 
 
-def _refuse_background(request: dict[str, Any]) -> None:
-    if request.get("background"):
-        raise ValueError("a response in the background ends after its attempt, so it cannot be guarded")
-
-
 # ---------------------------------------------------------------- the clients
 
 
@@ -216,21 +217,21 @@ class _Guarded:
 class GuardedResponses(_Guarded):
     def create(self, **request: Any) -> Any:
         """`responses.create`; `model` need not be given."""
-        _refuse_background(request)
-        send = self._client.responses.create
+        send, request = self._client.responses.create, self._guard.asked(RESPONSES, request)
         if request.get("stream"):
             return self._guard.stream(RESPONSES, send, request, GuardedStream)
         return self._guard.call(RESPONSES, send, request)
 
     def parse(self, **request: Any) -> Any:
         """`responses.parse`; what does not fit the schema is a failure of class `invalid_output`."""
+        request = self._guard.asked_whole(RESPONSES, request)
         return self._guard.call(RESPONSES, self._client.responses.parse, request)
 
 
 class GuardedCompletions(_Guarded):
     def create(self, **request: Any) -> Any:
         """`chat.completions.create`; a stream is asked for its usage, the chunk with it is only given if asked for."""
-        send = self._client.chat.completions.create
+        send, request = self._client.chat.completions.create, self._guard.asked(COMPLETIONS, request)
         if request.get("stream"):
             method, asked = _streamed(request)
             return self._guard.stream(method, send, asked, GuardedStream)
@@ -238,27 +239,28 @@ class GuardedCompletions(_Guarded):
 
     def parse(self, **request: Any) -> Any:
         """`chat.completions.parse`, as `responses.parse`."""
+        request = self._guard.asked_whole(COMPLETIONS, request)
         return self._guard.call(COMPLETIONS, self._client.chat.completions.parse, request)
 
 
 class AsyncGuardedResponses(_Guarded):
     async def create(self, **request: Any) -> Any:
         """As `GuardedResponses.create`."""
-        _refuse_background(request)
-        send = self._client.responses.create
+        send, request = self._client.responses.create, self._guard.asked(RESPONSES, request)
         if request.get("stream"):
             return await self._guard.stream_async(RESPONSES, send, request, AsyncGuardedStream)
         return await self._guard.call_async(RESPONSES, send, request)
 
     async def parse(self, **request: Any) -> Any:
         """As `GuardedResponses.parse`."""
+        request = self._guard.asked_whole(RESPONSES, request)
         return await self._guard.call_async(RESPONSES, self._client.responses.parse, request)
 
 
 class AsyncGuardedCompletions(_Guarded):
     async def create(self, **request: Any) -> Any:
         """As `GuardedCompletions.create`."""
-        send = self._client.chat.completions.create
+        send, request = self._client.chat.completions.create, self._guard.asked(COMPLETIONS, request)
         if request.get("stream"):
             method, asked = _streamed(request)
             return await self._guard.stream_async(method, send, asked, AsyncGuardedStream)
@@ -266,6 +268,7 @@ class AsyncGuardedCompletions(_Guarded):
 
     async def parse(self, **request: Any) -> Any:
         """As `GuardedCompletions.parse`."""
+        request = self._guard.asked_whole(COMPLETIONS, request)
         return await self._guard.call_async(COMPLETIONS, self._client.chat.completions.parse, request)
 
 

@@ -34,7 +34,13 @@ TOOL = {"type": "function", "name": "look", "parameters": {"type": "object", "pr
                 {"role": "assistant", "content": [{"type": "tool_use", "name": "n", "input": {"type": "image"}}]}
             ]
         },
-        {"input": [{"type": "reasoning", "summary": [], "encrypted_content": "gAAA"}], "text_format": Verdict},
+        {
+            "input": [{"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "gAAA"}],
+            "text_format": Verdict,
+        },
+        {"input": [{"type": "message", "id": "m", "role": "assistant", "content": []}], "extra_body": {"top_k": 2}},
+        {"input": [{"type": "function_call", "id": "f", "call_id": "c", "name": "look", "arguments": "{}"}]},
+        {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "n", "input": {}}]}]},
         {"input": "hi", "model": "m", "timeout": object(), "extra_headers": {"type": "image"}},
     ],
 )
@@ -56,6 +62,10 @@ def test_texts_are_bounded(request_: dict[str, Any]) -> None:
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "type `input_file`"),
         ({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}, "type `document`"),
         ({"input": [{"type": "item_reference", "id": "i"}]}, "type `item_reference`"),
+        ({"input": [{"id": "i"}]}, "stands for one the provider keeps (`i`)"),
+        ({"input": [{"type": "reasoning", "id": "rs", "summary": []}]}, "stands for one the provider keeps (`rs`)"),
+        ({"messages": [TEXT], "web_search_options": {}}, "`web_search_options` stands for text"),
+        ({"input": "x", "extra_body": {"conversation": "c"}}, "`conversation` stands for text"),
         ({"input": object()}, "`input` holds a `object`"),
     ],
 )
