@@ -36,6 +36,8 @@ _ZERO = Reading()
 class MemoryLedger:
     """Implements `Ledger`. Every method is atomic and may be called from any thread."""
 
+    waits = False
+
     def __init__(self) -> None:
         self._lock = Lock()
         self._accounts = Accounts()

@@ -201,7 +201,12 @@ class Ledger(Protocol):
 
     Raises `LedgerError` for what cannot be (an unknown hold, a reused id), `LedgerUnavailable` if the store did not
     answer in the time it has.
+
+    `waits` says whether a method may wait, for a disk or for others: a task asks such a ledger in a thread.
     """
+
+    @property
+    def waits(self) -> bool: ...
 
     # ------------------------------------------------------------ what is left
 

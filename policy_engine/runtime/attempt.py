@@ -191,9 +191,10 @@ class Attempt:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        clock = self.step.execution.engine.clock
-        for micros in self._leave(error):
-            await clock.wait(micros)
+        if isinstance(error, GeneratorExit):  # whoever closes a coroutine lets it await nothing more
+            return self.__exit__(kind, error, trace)
+        engine = self.step.execution.engine
+        await engine.threads.follow(self._leave(error), engine.clock)
         return self._left(error)
 
     def _leave(self, error: BaseException | None) -> Iterator[int]:

@@ -2,11 +2,12 @@
 
 import os
 import secrets
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from os import PathLike
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -21,6 +22,7 @@ from policy_engine.policy import LivePolicy, Policy, PolicyPath, load
 from policy_engine.prices.table import PriceTable
 from policy_engine.runtime import checking
 from policy_engine.runtime.admission import Request, admit, find
+from policy_engine.runtime.aside import Aside
 from policy_engine.runtime.clock import Clock, SystemClock
 from policy_engine.runtime.edition import Edition, Editions
 from policy_engine.runtime.escrow import Escrow
@@ -36,6 +38,7 @@ MODES = ("enforce", "shadow")
 LEASE_SECONDS = 60.0
 
 Answer = TypeVar("Answer")
+Asked = ParamSpec("Asked")
 
 
 class Engine:
@@ -85,6 +88,7 @@ class Engine:
             ledger = self._own_ledger = SqliteLedger(default_path() if ledger is None else ledger)
             log.info("spending is counted in `%s`", ledger.path)
         self.ledger: Ledger = ledger
+        self.threads = Aside(waits=ledger.waits)
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.observers = Observers(observers)
         self.escrow = Escrow()
@@ -225,6 +229,15 @@ class Engine:
 
     # ------------------------------------------------------------ the engine itself
 
+    async def aside(self, call: Callable[Asked, Answer], *args: Asked.args, **named: Asked.kwargs) -> Answer:
+        """Carry out a call that asks the ledger without holding up the loop: `await engine.aside(run.deliver)`.
+
+        For whatever is no coroutine: `execution`, `deliver`, `accept`, `close_windows` … Where the ledger may wait it
+        is done in a thread. A task that is cancelled meanwhile is cancelled when it is done; an execution that has
+        begun by then is aborted.
+        """
+        return await self.threads.carry_out(lambda: call(*args, **named), undo=_unwanted)
+
     def watch(self, *, on_error: Callable[[Exception], None] | None = None) -> "Watching":
         """Reload the policy's files as they change, in a thread of its own, until `stop`.
 
@@ -245,6 +258,7 @@ class Engine:
         """Stop renewing leases, and tell the ledger what it has missed. A ledger that was given stays open."""
         self.leases.close()
         self.reconcile()
+        self.threads.close()
         if self._own_ledger is not None:
             self._own_ledger.close()
 
@@ -330,3 +344,9 @@ class Engine:
             decision: SettleDecision | None = run.try_settle(event)
             if decision is not None:
                 return decision
+
+
+def _unwanted(answer: object) -> None:
+    """What a cancelled task has asked for, and nobody will take."""
+    if isinstance(answer, Execution):
+        answer.leave(CancelledError())

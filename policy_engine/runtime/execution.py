@@ -201,7 +201,10 @@ class Execution:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave(error)
+        if isinstance(error, GeneratorExit):  # whoever closes a coroutine lets it await nothing more
+            self.leave(error)
+        else:
+            await self.engine.threads.carry_out(lambda: self.leave(error))
 
     def leave(self, error: BaseException | None = None) -> None:
         """Settle what is open, abort what is still running, let go of the lease. `error` is what the caller left by."""

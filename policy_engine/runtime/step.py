@@ -80,9 +80,8 @@ class Step:
         return self
 
     async def __anext__(self) -> Attempt:
-        clock = self.execution.engine.clock
-        for micros in self._find():
-            await clock.wait(micros)
+        engine = self.execution.engine
+        await engine.threads.follow(self._find(), engine.clock)
         found = self._found()
         if found is None:
             raise StopAsyncIteration

@@ -5,7 +5,16 @@ from hypothesis import settings
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.ledger.protocol import LAPSED_AT_ONCE, MOST, Charge, ExecutionRecord, Hold, Ledger, LedgerError, Pruned
+from policy_engine.ledger.protocol import (
+    LAPSED_AT_ONCE,
+    MOST,
+    Charge,
+    ExecutionRecord,
+    Hold,
+    Ledger,
+    LedgerError,
+    Pruned,
+)
 from tests.generators.settings import examples
 from tests.ledger.conformance import COUNTERS, LedgerMachine
 

@@ -73,6 +73,8 @@ class SqliteLedger:
     Raises `LedgerUnavailable` for a file that cannot be used.
     """
 
+    waits = True
+
     def __init__(
         self,
         path: str | PathLike[str],
