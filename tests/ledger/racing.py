@@ -2,8 +2,10 @@
 
     python -m tests.ledger.racing race PATH PROCESSES THREADS
     python -m tests.ledger.racing fork PATH
+    python -m tests.ledger.racing forks PATH THREADS
 
-`race` prints how many of the runs went; `fork` forks while a thread is writing, and has every child write, too.
+`race` prints how many of the runs went; `fork` forks while a thread is writing, and has every child write, too; so does
+`forks`, from several threads at once.
 """
 
 import os
@@ -85,8 +87,30 @@ def fork_while_writing(path: str, forks: int = 20) -> None:
     assert written > forks, "the thread had no chance to write in between"
 
 
+def forks_at_once(path: str, threads: int, forks: int = 25) -> None:
+    """Two ledgers are open; no thread waits for another's fork for ever."""
+    ledgers = [SqliteLedger(f"{path}.{number}", synchronous="OFF", wait_seconds=60) for number in range(2)]
+
+    def fork(thread: int) -> None:
+        for number in range(forks):
+            child = os.fork()
+            ledger = ledgers[number % 2]
+            if child == 0:
+                ledger.reserve([Hold(f"child {thread} {number}", (Charge(DAY, 1),))], 0)
+                os._exit(0)
+            ledger.reserve([Hold(f"parent {thread} {number}", (Charge(DAY, 1),))], 0)
+            assert os.waitpid(child, 0)[1] == 0
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fork, range(threads)))
+    held = [ledger.readings([DAY])[DAY] for ledger in ledgers]
+    assert sum(reading.reserved for reading in held if reading is not None) == 2 * threads * forks
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "race":
         print(race(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    elif sys.argv[1] == "forks":
+        forks_at_once(sys.argv[2], int(sys.argv[3]))
     else:
         fork_while_writing(sys.argv[2])

@@ -136,6 +136,12 @@ def test_a_ledger_may_be_open_where_a_process_forks(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_threads_fork_at_once(tmp_path: Path) -> None:
+    """They used to wait for each other for ever."""
+    program("racing", "forks", tmp_path / "ledger.db", 4)
+
+
+@pytest.mark.slow
 def test_workers_that_are_killed_lose_nothing_and_leak_nothing() -> None:
     """Sixty of them; thousands in `make soak`. See `killing.look` for what is held against the ledger."""
     said = program("killing", "--kills", 60, "--seed", 7)

@@ -72,7 +72,7 @@ def test_a_migration_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     broken = (*schema.MIGRATIONS[:-1], (*schema.MIGRATIONS[-1], "CREATE TABLE counters (again INTEGER)"))
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", broken)
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(LedgerUnavailable, match="table counters already exists"):
             SqliteLedger(path)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone() == (1,)

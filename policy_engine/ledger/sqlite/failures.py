@@ -1,8 +1,9 @@
 """What can be wrong with the file, in our words: a code, the path, and one thing to do."""
 
 import sqlite3
+from pathlib import Path
 
-from policy_engine.ledger.protocol import LedgerUnavailable
+from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
 
 LOCKED, FULL, READONLY, DAMAGED, UNOPENED, NEWER, FOREIGN, FAILED, OLD = (f"S1{n:02}" for n in range(1, 10))
 """The codes, stable and never reused."""
@@ -41,15 +42,24 @@ def is_busy(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
-def unavailable(error: sqlite3.Error, path: str, waited: float) -> LedgerUnavailable | None:
-    """The error for a caller; None if it is not the file's."""
+def told(error: sqlite3.Error, path: str, waited: float) -> Exception:
+    """The error for a caller. What SQLite says of no file is left as it is."""
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return error
     if is_busy(error):
         return locked(path, waited)
+    if _code(error) == sqlite3.SQLITE_TOOBIG:
+        return LedgerError("a text is too long to be kept")
     said = _SAID.get(_code(error))
     if said is None:
-        return None
+        return damaged(path, f": {error}")  # a table or a row that is not as it was made
     code, message, hint = said
     return LedgerUnavailable(message, code=code, where=path, hint=hint)
+
+
+def damaged(path: str, how: str = "") -> LedgerUnavailable:
+    code, message, hint = _SAID[sqlite3.SQLITE_CORRUPT]
+    return LedgerUnavailable(message + how, code=code, where=path, hint=hint)
 
 
 def locked(path: str, waited: float) -> LedgerUnavailable:
@@ -77,9 +87,30 @@ def foreign(path: str) -> LedgerUnavailable:
     )
 
 
-def absent(path: str) -> LedgerUnavailable:
+def require_place(file: Path, path: str, *, create: bool) -> None:
+    """Raise `LedgerUnavailable` where no ledger can be; without `create` also where none is."""
+    hint = "name the file that the engine was given"
+    if file.is_dir():
+        raise LedgerUnavailable("it is a directory", code=UNOPENED, where=path, hint="name a file")
+    if create:
+        return
+    if not file.is_file():
+        raise LedgerUnavailable("there is no such file", code=UNOPENED, where=path, hint=hint)
+    if file.stat().st_size == 0 and not _has_log(file):
+        raise LedgerUnavailable("the file is empty, no ledger", code=DAMAGED, where=path, hint=hint)
+
+
+def no_file(path: str) -> LedgerUnavailable:
+    hint = "name a file; what is counted in memory alone is a MemoryLedger"
+    return LedgerUnavailable(f"{path!a} names no file", code=UNOPENED, hint=hint)
+
+
+def replaced(path: str) -> LedgerUnavailable:
     return LedgerUnavailable(
-        "there is no such file", code=UNOPENED, where=path, hint="name the file that the engine was given"
+        "the file that was open here was removed or replaced",
+        code=UNOPENED,
+        where=path,
+        hint="start every program that uses it anew, so that all of them count in one file",
     )
 
 
@@ -90,6 +121,12 @@ def old_library(path: str, least: str) -> LedgerUnavailable:
         where=path,
         hint="use a Python that was built with a newer SQLite",
     )
+
+
+def _has_log(file: Path) -> bool:
+    """Whether a new file's first transactions still stand beside it."""
+    beside = file.with_name(f"{file.name}-wal")
+    return beside.is_file() and beside.stat().st_size > 0
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -61,6 +61,8 @@ _CHANGE = (
     " WHERE id = ? AND version = ?"
 )
 
+LONGEST_WAIT_SECONDS = 86_400
+
 
 class SqliteLedger:
     """Implements `Ledger`. May be used from any thread, and by several processes of one machine at once.
@@ -85,6 +87,8 @@ class SqliteLedger:
     ) -> None:
         if synchronous not in SYNCHRONOUS:
             raise ValueError(f"`{synchronous}` is no way to write; there are {', '.join(SYNCHRONOUS)}")
+        if not 0 <= wait_seconds <= LONGEST_WAIT_SECONDS:
+            raise ValueError(f"`wait_seconds` is 0 to {LONGEST_WAIT_SECONDS:,}, not {wait_seconds}")
         self._meters: dict[Meter, int] = {}
         self._store = Store(fspath(path), synchronous=synchronous, wait_seconds=wait_seconds, create=create)
 

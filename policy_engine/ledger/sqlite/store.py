@@ -3,6 +3,9 @@
 A connection is used by one thread at a time and goes back to a pool. Of one process, one thread writes at a time and
 the others stand in line; other processes are waited for by asking again. Before the process forks, every connection is
 closed, as SQLite's locks must not be carried over; parent and child open new ones.
+
+The file stays the one that was opened first, wherever the process goes (`chdir`): one that was removed or replaced is
+used no more, or two would count side by side.
 """
 
 import os
@@ -33,6 +36,10 @@ class Store:
 
     def __init__(self, path: str, *, synchronous: str, wait_seconds: float, create: bool) -> None:
         self.path = path
+        if not _may_name_a_file(path):
+            raise failures.no_file(path)
+        self._file = Path(path).absolute()
+        self._identity: tuple[int, int] | None = None
         self._synchronous = synchronous
         self._wait_seconds = wait_seconds
         self._gate = Condition(Lock())
@@ -43,13 +50,22 @@ class Store:
         self._writing = Lock()
         if sqlite3.sqlite_version_info < schema.LEAST_SQLITE:
             raise failures.old_library(path, ".".join(map(str, schema.LEAST_SQLITE)))
-        if not create and not Path(path).is_file():
-            raise failures.absent(path)
-        _STORES.add(self)
+        failures.require_place(self._file, path, create=create)
+        with _FORK:
+            _STORES.add(self)
         finalize(self, _close, self._idle)  # whoever forgets to close it leaves no connection behind
-        if self.read(lambda connection: schema.version_of(connection, path)) != schema.VERSION:
+        self._prepare("rwc" if create else "rw")
+
+    def _prepare(self, mode: str) -> None:
+        """Make the file if it is to be made, and bring it up to date."""
+        with self._gate:
+            self._idle.append(self._open(mode))
+        found = self.read(lambda connection: (schema.version_of(connection, self.path), _journal(connection)))
+        if found[1] != "wal":  # a new file, or a copy that `VACUUM INTO` made
             self._attempt(_use_wal)
-            self.write(lambda connection: schema.migrate(connection, path))
+        if found[0] != schema.VERSION:
+            self.write(lambda connection: schema.migrate(connection, self.path))
+        self._identity = _identity(self._file)
 
     def write(self, work: Work[T]) -> T:
         """Carry out `work` in one transaction; whatever it raises undoes it. It may be called more than once."""
@@ -102,6 +118,8 @@ class Store:
             raise LedgerError("a number has more than 64 bits") from error
         except UnicodeEncodeError as error:
             raise LedgerError(f"`{error.object!a}` is no text that can be kept") from error
+        except UnicodeDecodeError as error:  # what SQLite says of a damaged file has bytes of it
+            raise failures.damaged(self.path) from error
         finally:
             self._give_back(connection, sound=sound)
 
@@ -127,6 +145,8 @@ class Store:
                 self._gate.wait()
             if self._closed:
                 raise LedgerError(f"the ledger `{self.path}` is closed")
+            if self._identity is not None and self._identity != _identity(self._file):
+                raise failures.replaced(self.path)
             self._busy += 1
             if self._idle:
                 return self._idle.pop()
@@ -138,10 +158,12 @@ class Store:
                 self._gate.notify_all()
             raise
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, mode: str = "rw") -> sqlite3.Connection:
+        """A new connection; only with the mode `rwc` it makes a file where none is."""
         try:
+            where = f"{self._file.as_uri()}?mode={mode}"
             connection = sqlite3.connect(
-                self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+                where, uri=True, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
             )
             self._patiently(self._set_up, connection)
         except sqlite3.Error as error:
@@ -162,7 +184,7 @@ class Store:
             self._gate.notify_all()
 
     def _in_our_words(self, error: sqlite3.Error) -> Exception:
-        return failures.unavailable(error, self.path, self._wait_seconds) or error
+        return failures.told(error, self.path, self._wait_seconds)
 
     # ------------------------------------------------------------ forks
 
@@ -184,11 +206,14 @@ class Store:
         self._gate.release()
 
 
+_FORK = Lock()
+"""Held while the process forks, so that two threads do so one after the other."""
 _STORES: WeakSet[Store] = WeakSet()
 _FORKING: list[Store] = []
 
 
 def _before_fork() -> None:
+    _FORK.acquire()
     _FORKING[:] = list(_STORES)
     for store in _FORKING:
         store.before_fork()
@@ -198,6 +223,7 @@ def _after_fork(*, in_child: bool) -> None:
     for store in _FORKING:
         store.after_fork(in_child=in_child)
     _FORKING.clear()
+    _FORK.release()
 
 
 if hasattr(os, "register_at_fork"):
@@ -212,6 +238,27 @@ def _close(connections: list[sqlite3.Connection]) -> None:
     while connections:
         with suppress(sqlite3.Error):
             connections.pop().close()
+
+
+def _may_name_a_file(path: str) -> bool:
+    """Whether this could be the name of a file: SQLite takes some for other things, or for the part before a zero."""
+    try:
+        return path not in ("", ":memory:") and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file this is; None if there is none any more."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _journal(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
