@@ -208,7 +208,7 @@ class Accounts:
         return tuple(lapsed)
 
     def _incur(self, kept: Kept, incurred: tuple[int, ...], state: str) -> list[int]:
-        """Book what a hold has come to in place of what it held, or of what it lapsed at.
+        """Book what a hold has come to in place of what it held, or of what it lapsed at: that is the same amount.
 
         Answers the places of the charges that came to more than was reserved.
         """
@@ -219,15 +219,16 @@ class Accounts:
             amount = incurred[place]
             if amount > charge.amount:
                 over.append(place)
-                amounts, before = kept.amounts[place], charge.amount if held else kept.incurred[place]
-                if amounts.settled + amounts.reserved - before + amount > MOST:
+                amounts = kept.amounts[place]
+                if amounts.settled + amounts.reserved - charge.amount + amount > MOST:
                     raise no_room(charge.counter)
         for place, amounts in enumerate(kept.amounts):
+            reserved = hold.charges[place].amount
             if held:
-                amounts.reserved -= hold.charges[place].amount
+                amounts.reserved -= reserved
                 amounts.settled += incurred[place]
             else:
-                amounts.settled += incurred[place] - kept.incurred[place]
+                amounts.settled += incurred[place] - reserved
         if held and hold.grant is not None:
             lot = self.units[hold.grant]
             lot.held -= 1

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from policy_engine.evaluation.facts import Grant, Reading
+from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Begun, Charge, ExecutionRecord, Hold, Ledger
 from policy_engine.ledger.sqlite import SqliteLedger
 from policy_engine.ledger.verification import differences
@@ -102,6 +104,52 @@ def test_one_of_many_takes_an_execution_over(ledger: Ledger) -> None:
     ledger.begin(record, [Hold("unit", (Charge(DAY, 1),))], 0)
     assert race(16, lambda number: ledger.change(record, settle=["unit"])) == 1
     assert ledger.readings([DAY])[DAY] == Reading(1, 0)
+
+
+# ---------------------------------------------------------------- the one lock of the memory ledger
+
+RECORD = ExecutionRecord(id="e", customer="acme", outcome="draft", key="ticket")
+UNDER_THE_LOCK: dict[str, tuple[Any, ...]] = {
+    "readings": ([DAY],),
+    "grants": ("acme", "draft", 0),
+    "add_grant": ("acme", "draft", Grant(id="g", kind="pack", left=1, price_nanos=0)),
+    "reserve": ([Hold("h")], 0),
+    "settle": ("h",),
+    "release": ("h",),
+    "reverse": ("h",),
+    "renew": (["h"], 1),
+    "lapse": (0,),
+    "begin": (RECORD, [], 0),
+    "execution": ("acme", "draft", "ticket"),
+    "change": (RECORD,),
+    "delivered": (),
+    "entries": ("e",),
+    "keep": ("policy", "digest", "text"),
+    "kept": ("policy", "digest"),
+    "book": (),
+    "prune": (0,),
+}
+
+
+class Taken(Exception):
+    """Somebody has come to the lock."""
+
+
+class Guarded:
+    def __enter__(self) -> None:
+        raise Taken
+
+    def __exit__(self, *about: object) -> None: ...
+
+
+@pytest.mark.parametrize("method", [name for name in vars(Ledger) if name[0] != "_" and name != "close"])
+def test_the_memory_ledger_does_everything_under_its_lock(method: str) -> None:
+    """Nobody has to win a race for it: who comes past the lock does not end at it."""
+    ledger: Any = MemoryLedger()
+    ledger._lock = Guarded()
+    with pytest.raises(Taken):  # noqa: PT012 - the second is for the one that is a context manager
+        answer = getattr(ledger, method)(*UNDER_THE_LOCK[method])
+        answer.__enter__()
 
 
 # ---------------------------------------------------------------- processes

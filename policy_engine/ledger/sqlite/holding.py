@@ -197,14 +197,15 @@ def _require_new(connection: Connection, holds: Sequence[Hold]) -> None:
 
 
 def _incur(connection: Connection, number: int, rows: Sequence[Row], incurred: Sequence[int], *, held: bool) -> None:
+    """Book what holds came to in place of what they hold, or of what they lapsed at: that is the same amount."""
     moved = []
     for row, amount in zip(rows, incurred, strict=True):
-        before = row[4] if held else row[5] or 0
-        if amount > before:  # only more can fail to fit
+        reserved = row[4]
+        if amount > reserved:  # only more can fail to fit
             (used,) = connection.execute(_USED, row[1:4]).fetchone()
-            if used - before + amount > MOST:
+            if used - reserved + amount > MOST:
                 raise LedgerError(f"a counter of `{row[6]}` would pass {MOST}")
-        moved.append((row[4], amount, *row[1:4]) if held else (0, amount - before, *row[1:4]))
+        moved.append((reserved, amount, *row[1:4]) if held else (0, amount - reserved, *row[1:4]))
     connection.executemany(_MOVE, moved)
     connection.executemany(_INCUR, [(amount, number, row[0]) for row, amount in zip(rows, incurred, strict=True)])
 
