@@ -10,7 +10,7 @@ from policy_engine.evaluation.decision import (
     Ruling,
     SettleDecision,
 )
-from policy_engine.language.units import print_duration, print_money, print_percent
+from policy_engine.language.units import print_money, print_percent, print_time
 
 
 def show_decision(screen: Screen, decision: Decision) -> None:
@@ -48,7 +48,7 @@ def _facts(decision: Decision) -> list[tuple[Part, Part]]:
         return None if nanos is None else print_money(nanos, currency)
 
     def time(micros: int | None) -> str | None:
-        return None if micros is None else print_duration(micros)
+        return None if micros is None else print_time(micros)
 
     if isinstance(decision, AdmitDecision):
         draw = decision.draw
@@ -101,7 +101,7 @@ def _amount(decision: Decision, ruling: Ruling, value: int | None) -> str:
         return "" if ruling.unit == "time" else "unknown"
     if ruling.unit == "money":
         return print_money(value, decision.currency, grouping=True)
-    return print_duration(value) if ruling.unit == "time" else f"{value:,}"
+    return print_time(value) if ruling.unit == "time" else f"{value:,}"
 
 
 def _count(number: int | None) -> str | None:

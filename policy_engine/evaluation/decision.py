@@ -14,7 +14,10 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from policy_engine.language.checked import RuleRef
-from policy_engine.language.units import print_duration, print_money, print_percent
+from policy_engine.language.units import print_money, print_percent, print_time
+
+REFUSED = {"estimate_unknown": "no estimate", "store_silent": "the store is silent"}
+"""Why an attempt was refused, in words; anything else is a ceiling."""
 
 
 class Ruling(Struct, frozen=True):
@@ -179,7 +182,7 @@ class Decision(Struct, frozen=True):
         if ruling.unit == "money":
             return print_money(value, self.currency)
         if ruling.unit == "time":
-            return print_duration(value)
+            return print_time(value)
         return f"{value} {ruling.unit}" if ruling.unit in ("attempts", "tokens") else str(value)
 
     def _describe(self, ruling: Ruling) -> str:
@@ -278,12 +281,12 @@ class AttemptDecision(Decision, frozen=True):
 
     def _headline(self) -> str:
         if self.effect != "go":
-            return "refused: " + ("no estimate" if self.reason == "estimate_unknown" else "over the ceiling")
+            return f"refused: {REFUSED.get(self.reason or '', 'over the ceiling')}"
         said = f"go, {self._money(self.reserved_nanos)} reserved"
         if self.output_cap is not None:
             said += f", at most {self.output_cap} output tokens" + (" (shrunk)" if self.reason == "shrunk" else "")
         if self.deadline_micros is not None:
-            said += f", within {print_duration(self.deadline_micros)}"
+            said += f", within {print_time(self.deadline_micros)}"
         return said
 
     def _fields(self) -> dict[str, Any]:
@@ -314,7 +317,7 @@ class FailureDecision(Decision, frozen=True):
 
     def _headline(self) -> str:
         if self.effect == "retry":
-            return f"retry on {self.route} after {print_duration(self.delay_micros or 0)}"
+            return f"retry on {self.route} after {print_time(self.delay_micros or 0)}"
         if self.effect == "route":
             return f"go to route {self.route}"
         return f"hand off to {self.route}" if self.effect == "hand_off" else "stop"
@@ -348,7 +351,7 @@ class SettleDecision(Decision, frozen=True):
         said = self.effect.replace("_", " ")
         said += f", unit {self.unit}" if self.unit else ""
         said += f", revenue {self._money(self.revenue_nanos)}" if self.revenue_nanos else ""
-        return said + (f", open for {print_duration(self.window_micros)}" if self.window_micros is not None else "")
+        return said + (f", open for {print_time(self.window_micros)}" if self.window_micros is not None else "")
 
     def _fields(self) -> dict[str, Any]:
         return {

@@ -104,25 +104,34 @@ class Rates:
         cached_write_tokens: int = 0,
         cached_hour_write_tokens: int = 0,
         batch: bool = False,
+        media_input_tokens: int = 0,
+        media_output_tokens: int = 0,
     ) -> int:
         """The cost of tokens that were used, rounded up to a whole nano unit.
 
-        `input_tokens` counts the cached ones too; a caller who leaves them out pays for no fewer than those.
+        `input_tokens` counts the cached ones too; a caller who leaves them out pays for no fewer than those. Of the
+        `media_*_tokens` it is known that they are no text: they cost what the dearest kind does, and it is no text
+        that is taken to have been the cheapest in the cache.
         """
         cached = cached_read_tokens + cached_write_tokens + cached_hour_write_tokens
-        if not (cached or batch or self.tiers):  # most often: every attempt comes here
+        media = media_input_tokens or media_output_tokens
+        if not (cached or batch or media or self.tiers):  # most often: every attempt comes here
             return -(-(self.input_picos * input_tokens + self.output_picos * output_tokens) // PICOS_PER_NANO)
         rates = self.batch if batch and self.batch is not None else self
         whole = max(input_tokens, cached)
         for tier in rates.tiers:
             if whole > tier.above_tokens:
                 rates = tier.rates
-        picos = rates.input_picos * (whole - cached) + rates.output_picos * output_tokens
-        if cached:
-            write = _or(rates.cached_write_picos, rates.input_picos)
-            picos += _or(rates.cached_read_picos, rates.input_picos) * cached_read_tokens
-            picos += write * cached_write_tokens
-            picos += _or(rates.cached_hour_write_picos, write) * cached_hour_write_tokens
+        write = _or(rates.cached_write_picos, rates.input_picos)
+        sent = [
+            (rates.input_picos, whole - cached),
+            (_or(rates.cached_read_picos, rates.input_picos), cached_read_tokens),
+            (write, cached_write_tokens),
+            (_or(rates.cached_hour_write_picos, write), cached_hour_write_tokens),
+        ]
+        came = [(rates.output_picos, output_tokens)]
+        picos = _cost(sent, media_input_tokens, rates.dearest_input_picos)
+        picos += _cost(came, media_output_tokens, rates.dearest_output_picos)
         return -(-picos // PICOS_PER_NANO)
 
     def step(self, input_tokens: int) -> Step:
@@ -145,6 +154,20 @@ class Tier:
 
 def _or(rate: int | None, otherwise: int) -> int:
     return otherwise if rate is None else rate
+
+
+def _cost(tokens: list[tuple[int, int]], media: int, dearest: int | None) -> int:
+    """What pairs of a rate and a number of tokens cost, so many of which are of the dearest kind.
+
+    Which of them is not known: at worst those that would cost the least.
+    """
+    picos = sum(rate * count for rate, count in tokens)
+    if dearest is not None:
+        for rate, count in sorted(tokens):
+            of_them = min(count, media)
+            picos += max(0, dearest - rate) * of_them
+            media -= of_them
+    return picos
 
 
 def _steps(rates: Rates) -> tuple[Step, ...]:
@@ -209,25 +232,31 @@ def money_nanos(value: Decimal | int | float | str, currency: str = "USD") -> in
     `0.3`, `"0.30"`, `"$0.30"` and `"0.30 USD"` are all 300,000,000. Raises `UnitError` for text
     of another currency, for what is no amount and for what is finer than a nano unit.
     """
-    if isinstance(value, str):
-        text = value.strip()
-        negative = text.startswith("-")
-        text = text.removeprefix("-")
-        if text[:1] in SYMBOLS:
-            if SYMBOLS[text[0]] != currency:
-                raise UnitError(f"`{value}` is not in {currency}")
-            text = text[1:]
-        elif text[-3:].isalpha() and text[-3:].isupper():
-            if text[-3:] != currency:
-                raise UnitError(f"`{value}` is not in {currency}")
-            text = text[:-3].rstrip()
-        amount = decimal(text)
-        amount = amount.copy_negate() if negative else amount
-    else:
-        amount = decimal(value)
+    amount = money(value, currency)
     if abs(amount) > MAX_MONEY_NANOS // NANOS:
         raise UnitError(f"{value} is more than any amount this engine counts")
     return scaled(amount, NANOS, "a billionth of a currency unit")
+
+
+def money(value: Decimal | int | float | str, currency: str) -> Decimal:
+    """The same amount in currency units, however fine. Raises `UnitError` as `money_nanos` does."""
+    if not isinstance(value, str):
+        return decimal(value)
+    text = value.strip()
+    negative = text.startswith("-")
+    text = text.removeprefix("-")
+    if text[:1] in SYMBOLS:
+        if SYMBOLS[text[0]] != currency:
+            raise UnitError(f"`{value}` is not in {currency}")
+        text = text[1:]
+    elif text[-3:].isalpha() and text[-3:].isupper():
+        if text[-3:] != currency:
+            raise UnitError(f"`{value}` is not in {currency}")
+        text = text[:-3].rstrip()
+    amount = decimal(text)
+    if negative and text.startswith("-"):
+        raise UnitError(f"`{value}` is not a number")
+    return amount.copy_negate() if negative else amount
 
 
 def duration_micros(text: str) -> int:
@@ -275,6 +304,21 @@ def print_duration(micros: int) -> str:
     if micros == 0:
         return "0s"
     return f"{plain_number(Fraction(micros, 1000))}ms"
+
+
+def print_time(micros: int) -> str:
+    """A time as a person reads it: exact if that is short, else rounded down (`90s`, `71h 59min`, `12.345s`)."""
+    exact = print_duration(micros)
+    if len(exact.rstrip("dhmins")) <= 3:
+        return exact
+    if micros < MICROS["s"]:
+        return f"{micros // MICROS['ms']}ms"
+    if micros < MICROS["min"]:
+        return f"{plain_number(Fraction(micros // MICROS['ms'], 1000))}s"
+    unit, smaller = next(pair for pair in (("d", "h"), ("h", "min"), ("min", "s")) if micros >= MICROS[pair[0]])
+    whole, rest = divmod(micros, MICROS[unit])
+    rest //= MICROS[smaller]
+    return f"{whole}{unit} {rest}{smaller}" if rest else f"{whole}{unit}"
 
 
 def print_percent(percent: Fraction) -> str:

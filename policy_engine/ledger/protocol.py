@@ -322,14 +322,21 @@ class LedgerError(Exception):
     """A request that no ledger can carry out: an unknown hold, an id used twice. Nothing was changed."""
 
 
+UNTOLD = "S100"
+"""The code of a silence that no store has told: the runtime knows of it otherwise."""
+
+
 class LedgerUnavailable(LedgerError):
     """The store did not answer in its time, or cannot. A hold that was made nevertheless ends at its expiry.
 
     `code` is stable, `where` names the store (a path), `hint` is the one thing to do.
     """
 
-    def __init__(self, message: str, *, code: str = "S100", where: str = "", hint: str | None = None) -> None:
-        super().__init__(f"{where}: {message}" if where else message)
+    def __init__(self, message: str, *, code: str = UNTOLD, where: str = "", hint: str | None = None) -> None:
+        said = message if code == UNTOLD else f"{message} ({code})"
+        super().__init__(f"{where}: {said}" if where else said)
+        if hint is not None:
+            self.add_note(hint)
         self.message = message
         self.code = code
         self.where = where

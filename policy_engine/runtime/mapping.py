@@ -96,7 +96,8 @@ def _checked(given: Errors, classes: tuple[str, ...]) -> _Layer:
     found: _Layer = {}
     for kind, value in given.items():
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
-            raise ValueError(f"{kind!r} is no class of errors")  # noqa: TRY004 - like every other entry that is wrong
+            said = f"`{kind.__name__}`" if isinstance(kind, type) else repr(kind)
+            raise ValueError(f"{said} is no subclass of `Exception`")  # noqa: TRY004 - like every other entry that is wrong
         failure = Failure(value) if isinstance(value, str) else value
         if failure is not None and failure.error not in classes:
             known = did_you_mean(failure.error, classes) or f"one of {one_of(classes)}"

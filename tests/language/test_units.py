@@ -18,6 +18,7 @@ from policy_engine.language.units import (
     print_duration,
     print_money,
     print_percent,
+    print_time,
     share_nanos,
 )
 
@@ -102,6 +103,26 @@ def test_durations(text: str, micros: int | None) -> None:
             duration_micros(text)
     else:
         assert duration_micros(text) == micros
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (0, "0s"),
+        (250_000, "250ms"),
+        (123_456, "123ms"),
+        (12_345_678, "12.345s"),
+        (59_999_999, "59.999s"),
+        (89_700_123, "1min 29s"),
+        (90 * 10**6, "90s"),
+        (259_152_379_522, "2d 23h"),
+        (86_399_999_999, "23h 59min"),
+        (72 * MICROS["h"], "3d"),
+        (3600_000_001, "1h"),
+    ],
+)
+def test_print_time(micros: int, text: str) -> None:
+    assert print_time(micros) == text
 
 
 @pytest.mark.parametrize(

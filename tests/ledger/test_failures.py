@@ -122,7 +122,7 @@ def test_read_only() -> None:
         folder.chmod(0o755)
         assert len(said) == 2
         for line in said:
-            assert line.startswith(f"S103 {path}: it cannot be written (give the user")
+            assert line.startswith(f"S103 {path}: it cannot be written (S103) (give the user")
         untouched(path)
 
 
@@ -132,7 +132,7 @@ def test_a_file_that_may_not_grow(path: Path) -> None:
     said = broken("small", path)
     assert len(said) == 2
     for line in said:
-        assert line.startswith(f"S108 {path}: the file cannot be read or written (see that the disk works, has room")
+        assert line.startswith(f"S108 {path}: the file cannot be read or written (S108) (see that the disk works, has room")
     untouched(path)
 
 
@@ -164,7 +164,8 @@ def test_a_full_disk(small_disk: Path) -> None:
             except LedgerUnavailable as error:
                 refused = error
         assert refused.code == "S102"
-        assert str(refused) == f"{path}: the disk is full, so nothing was written"
+        assert str(refused) == f"{path}: the disk is full, so nothing was written (S102)"
+        assert refused.__notes__ == [refused.hint]
         assert taken > 10
         assert ledger.readings([DAY])[DAY] == Reading(0, 5 + taken)
         with ledger.book() as book:
