@@ -2,12 +2,14 @@
 
 import pytest
 from hypothesis import settings
+from msgspec.structs import replace
 
 from policy_engine.evaluation.facts import Grant, Reading
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import (
     LAPSED_AT_ONCE,
     MOST,
+    Balance,
     Charge,
     ExecutionRecord,
     Hold,
@@ -15,8 +17,9 @@ from policy_engine.ledger.protocol import (
     LedgerError,
     Pruned,
 )
+from policy_engine.ledger.verification import differences
 from tests.generators.settings import examples
-from tests.ledger.conformance import COUNTERS, LedgerMachine
+from tests.ledger.conformance import COUNTERS, OWN_COUNTERS, LedgerMachine
 
 
 class MemoryMachine(LedgerMachine):
@@ -171,6 +174,20 @@ def test_an_id_twice_in_one_request(ledger: Ledger) -> None:
     assert ledger.readings([DAY, OTHER_DAY]) == {DAY: Reading(), OTHER_DAY: Reading()}
 
 
+@pytest.mark.parametrize("ids", [("before", "h"), ("h", "before"), ("h", "h")])
+def test_an_id_twice_is_told_where_there_is_no_room_either(ids: tuple[str, str], ledger: Ledger) -> None:
+    ledger.reserve([reserved(Charge(DAY, 5), id="before")], 0)
+    with pytest.raises(LedgerError, match="exists"):
+        ledger.reserve([reserved(Charge(DAY, 6, 10), id=id) for id in ids], 0)
+    assert ledger.readings([DAY]) == {DAY: Reading(0, 5)}
+
+
+def test_what_has_no_end_does_not_lapse_at_the_end_of_time(ledger: Ledger) -> None:
+    ledger.reserve([reserved(Charge(DAY, 5)), Hold("due", (Charge(DAY, 1),), expires_micros=MOST - 1)], 0)
+    assert ledger.lapse(MOST) == ("due",)
+    assert ledger.readings([DAY]) == {DAY: Reading(1, 5)}
+
+
 def test_a_grant_that_is_not_there_takes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no grant `g`"):
         ledger.reserve([reserved(Charge(DAY, 1), id="first"), reserved(id="second", grant="g")], 0)
@@ -185,3 +202,42 @@ def test_an_ended_execution_with_something_open_is_not_forgotten(ledger: Ledger)
     assert ledger.prune(1) == Pruned(0, 0, 0)
     assert ledger.prune(2) == Pruned(1, 1, 0)
     assert ledger.readings([DAY])[DAY] == Reading(3, 0)
+
+
+def test_a_pruned_execution_takes_its_own_counters_along(ledger: Ledger) -> None:
+    """A counter of a window stays, and so does what others hold on it; a unit that was consumed stays consumed."""
+    own = OWN_COUNTERS[0]
+    ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=2, price_nanos=0))
+    record = ExecutionRecord(id=own.key, customer="acme", outcome="draft", key="k", state="accepted")
+    holds = [
+        Hold("e1/unit", grant="g", execution=own.key),
+        Hold("e1/1", (Charge(own, 5), Charge(DAY, 5), Charge(DAY, 1)), execution=own.key),
+        Hold("e1/2", (Charge(own, 7), Charge(DAY, 7)), execution=own.key),
+    ]
+    ledger.begin(record, holds, 0)
+    ledger.reserve([reserved(Charge(DAY, 2))], 0)
+    ledger.settle("e1/unit")
+    ledger.settle("e1/1")
+    ledger.release("e1/2")
+    assert ledger.prune(1) == Pruned(executions=1, entries=3, counters=1)
+    assert ledger.readings([own, DAY]) == {own: Reading(), DAY: Reading(6, 2)}
+    with ledger.book() as book:
+        assert list(book.balances()) == [Balance(DAY, settled=6, reserved=2, carried=6)]
+        assert [(lot.held, lot.consumed, lot.carried) for lot in book.lots()] == [(0, 1, 1)]
+        assert list(differences(book)) == []
+    assert ledger.entries(own.key) == ()
+    assert ledger.execution("acme", "draft", "k") is None
+
+
+def test_nothing_of_a_pruned_execution_stays_in_memory() -> None:
+    """A ledger that lives for long is no larger for what it has forgotten."""
+    ledger = MemoryLedger()
+    record = ExecutionRecord(id="e1", customer="acme", outcome="draft", key="k", state="delivered")
+    ledger.begin(record, [Hold("e1/1", (Charge(OWN_COUNTERS[0], 5),), expires_micros=5, execution="e1")], 0)
+    assert ledger.change(replace(record, state="accepted"), settle=["e1/1"])
+    assert ledger.prune(1) == Pruned(1, 1, 1)
+    ledger.reserve([], 5)  # the time of its hold has come
+    accounts = ledger._accounts
+    for kept in (ledger._records, ledger._keys, ledger._delivered, accounts.entries, accounts.of, accounts.due):
+        assert not kept
+    assert not accounts.counters
