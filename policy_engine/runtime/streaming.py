@@ -4,42 +4,60 @@
     if not attempt.meter.add(12): break              # the same by hand, in tokens
 
 What a client reports as used (in its last chunk, or on the way) is what is charged; until then tokens are estimated
-from the text: four bytes of UTF-8 are taken for one, a chunk for one at least. A cut, a disconnect or a cancellation is
-settled at what was counted until then, or at the reserved amount if nothing had come yet.
+from the text: four bytes of UTF-8 are taken for one. A cut, a disconnect or a cancellation is settled at what was
+counted until then, or at the reserved amount if nothing had come yet.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from msgspec.structs import replace
+
 from policy_engine.evaluation.decision import ProgressDecision
 from policy_engine.runtime.errors import Cut
-from policy_engine.runtime.usage import Usage, UsageError, read_usage
+from policy_engine.runtime.usage import Usage, UsageError, later, read_usage
 
 if TYPE_CHECKING:
     from policy_engine.runtime.attempt import Attempt
 
 BYTES_PER_TOKEN = 4
+MOST_BYTES_PER_TOKEN = 16
+"""No language has longer ones on the average: English comes to five at most, Cyrillic to seven, Devanagari to nine."""
 
 Chunk = TypeVar("Chunk")
 Count = Callable[[Any], int]
 
 
 class StreamMeter:
-    """Counts the output tokens of one attempt. `tokens` so far; `cut` is the decision that ended it, if any.
+    """Counts the output tokens of one attempt. `cut` is the decision that ended it, if any.
 
     `counted` says whether anything was counted, `reported` is the last usage that the client told.
     """
 
     def __init__(self, attempt: "Attempt") -> None:
         self._attempt = attempt
-        self.tokens = 0
+        self._said = 0
+        self._bytes = 0
+        self._bytes_per_token = BYTES_PER_TOKEN
         self.counted = False
         self.cut: ProgressDecision | None = None
         self.raised: Cut | None = None
         self.reported: Usage | None = None
         self._behind = False
         """Whether more has come since `reported`: Anthropic tells a usage before the first token."""
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens so far, as they were said or are estimated."""
+        return self._said - (-self._bytes // BYTES_PER_TOKEN)
+
+    def trust(self) -> None:
+        """The provider was told the cap and keeps to it: a text is cut only where it must be past it by far.
+
+        How many bytes a token has depends on the language. A text within its cap would be cut by the estimate.
+        """
+        self._bytes_per_token = MOST_BYTES_PER_TOKEN
 
     @overload
     def __call__(self, stream: Iterable[Chunk], *, count: Count | None = None) -> Iterator[Chunk]: ...
@@ -58,7 +76,7 @@ class StreamMeter:
 
     def add(self, tokens: int) -> bool:
         """So many more output tokens have come: whether to go on. After a False the attempt fails as it is left."""
-        self.tokens += tokens
+        self._said += tokens
         self.counted = self._behind = True
         return self._goes_on()
 
@@ -66,11 +84,15 @@ class StreamMeter:
         """The same for a chunk as a client gives it."""
         before = self.reported
         self._note_usage(chunk)
-        tokens = count(chunk) if count is not None else tokens_of(chunk)
-        if not tokens:
-            return self.cut is None
         told_with_it = self.reported is not before
-        goes_on = self.add(tokens)
+        if count is not None:
+            said, size = count(chunk), 0
+        else:
+            said, size = (int(chunk), 0) if isinstance(chunk, int) else (0, size_of(chunk))
+        if not (said or size):  # it takes its time all the same; but who says what was used has come to the end
+            return self.cut is None if told_with_it else self._goes_on()
+        self._bytes += size
+        goes_on = self.add(said)
         self._behind = not told_with_it
         return goes_on
 
@@ -78,18 +100,16 @@ class StreamMeter:
         """What is known to have been used; empty if nothing came."""
         told = self.reported
         whole = told is not None and told.output_tokens is not None and told.input_tokens is not None
-        if told is not None and whole and self.cut is None and not self._behind:
+        if told is not None and whole and not self._behind and (self.cut is None or self.counted):
             return told
         if not self.counted:
             return Usage()
         # What was reported on the way may lag behind what has come.
-        output = max(self.tokens, (told.output_tokens or 0) if told is not None else 0)
+        output = max(self._charged(), (told.output_tokens or 0) if told is not None else 0)
         sent = told.input_tokens if told is not None else None
         if sent is None:
             sent = self._attempt.asked.input_tokens
-        if told is None:
-            return Usage(sent, output)
-        return Usage(sent, output, told.cached_read_tokens, told.cached_write_tokens, told.cached_hour_write_tokens)
+        return replace(told or Usage(), input_tokens=sent, output_tokens=output)
 
     def _metered(self, stream: Iterable[Chunk], count: Count | None) -> Iterator[Chunk]:
         try:
@@ -118,9 +138,16 @@ class StreamMeter:
             self.raised = Cut(self.cut)
             raise self.raised
 
+    def _charged(self) -> int:
+        """The tokens that came, as far as it can be told: of a provider who keeps to the cap, no more than that."""
+        cap = self._attempt.max_output_tokens
+        if self._bytes_per_token == BYTES_PER_TOKEN or cap is None or self.cut is not None:
+            return self.tokens
+        return max(self._said, min(self.tokens, cap))
+
     def _goes_on(self) -> bool:
         if self.cut is None:
-            decision = self._attempt.progress(self.tokens)
+            decision = self._attempt.progress(self._said - (-self._bytes // self._bytes_per_token))
             if decision.effect != "go" and not self._attempt.step.shadow:
                 self.cut = decision
         return self.cut is None
@@ -134,28 +161,15 @@ class StreamMeter:
                 told = read_usage(usage)
             except UsageError:
                 continue
-            before = self.reported
-            if before is not None and (told.input_tokens or 0) < (before.input_tokens or 0):
-                # Anthropic tells the input at the start, then only how much has come.
-                told = Usage(
-                    before.input_tokens,
-                    told.output_tokens,
-                    before.cached_read_tokens,
-                    before.cached_write_tokens,
-                    before.cached_hour_write_tokens,
-                )
+            told = later(told, self.reported)
             self.reported = told
             self._behind = False
             return
 
 
-def tokens_of(chunk: Any) -> int:
-    """An estimate of the tokens in a chunk: a number is itself, a text or the texts in a delta are measured."""
-    if isinstance(chunk, int):
-        return int(chunk)
-    texts = list(_texts(chunk))
-    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    return -(-size // BYTES_PER_TOKEN)
+def size_of(chunk: Any) -> int:
+    """The bytes of the texts in a chunk: of a text itself, or of the texts in a client's delta."""
+    return sum(len(text.encode("utf-8", "replace")) for text in _texts(chunk))
 
 
 def _texts(chunk: Any) -> Iterator[str]:
@@ -176,12 +190,13 @@ def _texts(chunk: Any) -> Iterator[str]:
 
 
 def _texts_of_delta(delta: Any) -> Iterator[str]:
-    for name in ("content", "refusal", "reasoning_content", "text", "thinking", "partial_json"):
+    for name in ("content", "refusal", "reasoning_content", "reasoning", "text", "thinking", "partial_json"):
         text = _of(delta, name)
         if isinstance(text, str):
             yield text
-    for call in _of(delta, "tool_calls") or ():
-        arguments = _of(_of(call, "function"), "arguments")
+    calls = [_of(call, "function") for call in _of(delta, "tool_calls") or ()]
+    for call in (*calls, _of(delta, "function_call")):
+        arguments = _of(call, "arguments")
         if isinstance(arguments, str):
             yield arguments
 

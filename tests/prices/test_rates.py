@@ -89,6 +89,29 @@ def test_the_dearest_kind_of_token_is_estimated_and_text_is_charged() -> None:
     assert rates.cost_nanos(1_000, 100) == 550_000
 
 
+@pytest.mark.parametrize(
+    ("used", "nanos"),
+    [
+        ({"media_input_tokens": 400}, 400 * 1_000 + 600 * 300 + 250_000),
+        # At worst it is what would have been read from the cache: 200 of that are left.
+        ({"media_input_tokens": 400, "cached_read_tokens": 600}, 400 * 1_000 + 200 * 30 + 400 * 300 + 250_000),
+        ({"media_input_tokens": 5_000}, 1_250_000),  # more than there are
+        ({"media_output_tokens": 40}, 300_000 + 60 * 2_500 + 40 * 30_000),
+        ({"media_output_tokens": 40, "batch": True}, 150_000 + 60 * 1_250 + 40 * 15_000),
+    ],
+)
+def test_what_is_known_to_be_no_text_is_charged_as_the_dearest_kind(used: dict[str, int], nanos: int) -> None:
+    rates = Rates(
+        300_000,
+        2_500_000,
+        cached_read_picos=30_000,
+        dearest_input_picos=1_000_000,
+        dearest_output_picos=30_000_000,
+        batch=Rates(150_000, 1_250_000, dearest_output_picos=15_000_000),
+    )
+    assert rates.cost_nanos(1_000, 100, **used) == nanos  # type: ignore[arg-type]  # `batch` is a truth value
+
+
 def test_fractions_of_a_nano_unit_are_rounded_up_once() -> None:
     rates = Rates(1, 1, tiers=(Tier(1_000, Rates(1_001, 1)),))
     assert rates.worst_nanos(1, 0) == rates.worst_nanos(500, 500) == 1
@@ -153,7 +176,8 @@ def tiered(draw: st.DrawFn) -> Rates:
     tiers = tuple(Tier(count, draw(flat())) for count in above)
     values = (base.input_picos, base.output_picos, base.cached_read_picos, base.cached_write_picos)
     batch = draw(st.none() | flat())
-    return Rates(*values, base.cached_hour_write_picos, tiers=tiers, batch=batch)
+    dearest = (base.dearest_input_picos, base.dearest_output_picos)
+    return Rates(*values, base.cached_hour_write_picos, *dearest, tiers=tiers, batch=batch)
 
 
 @examples(300)
@@ -172,6 +196,8 @@ def test_no_actual_within_the_caps_costs_more_than_the_estimate(
         cached_write_tokens=written,
         cached_hour_write_tokens=for_an_hour,
         batch=data.draw(st.booleans()),
+        media_input_tokens=data.draw(st.integers(0, sent)),
+        media_output_tokens=data.draw(st.integers(0, received)),
     )
     assert actual <= rates.worst_nanos(*caps)
 

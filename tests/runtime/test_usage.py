@@ -1,5 +1,6 @@
 """Usages of every client, read without importing one."""
 
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from policy_engine.policy import load
 from policy_engine.prices.table import PriceTable
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
-from policy_engine.runtime.usage import Usage, UsageError, nanos, read_usage, stated
+from policy_engine.runtime.usage import Usage, UsageError, later, nanos, read_usage, stated
 from tests.runtime import desk
 
 
@@ -89,6 +90,89 @@ SHAPES: list[tuple[str, dict[str, Any], Usage]] = [
         Usage(100, 50),
     ),
     ("our own words", {"input_tokens": 10, "output_tokens": 5, "cached_tokens": 4}, Usage(10, 5, 4)),
+    (
+        "openai responses, written to the cache for long",
+        {
+            "input_tokens": 1000,
+            "input_tokens_details": {
+                "cached_tokens": 0,
+                "cache_write_tokens": 800,
+                "cache_write_tokens_details": {"ttl_12h_tokens": 500, "ttl_30m_tokens": 300},
+            },
+            "output_tokens": 50,
+        },
+        Usage(1000, 50, 0, 300, 500),
+    ),
+    (
+        "openai chat, heard, seen and spoken",
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "prompt_tokens_details": {"cached_tokens": None, "audio_tokens": 700, "image_tokens": 100},
+            "completion_tokens_details": {"audio_tokens": 40, "reasoning_tokens": 5, "rejected_prediction_tokens": 5},
+        },
+        Usage(1000, 50, media_input_tokens=800, media_output_tokens=40),
+    ),
+    (
+        "openai transcription",
+        {
+            "type": "tokens",
+            "input_tokens": 90,
+            "input_token_details": {"audio_tokens": 80, "text_tokens": 10},
+            "output_tokens": 5,
+            "total_tokens": 95,
+        },
+        Usage(90, 5, media_input_tokens=80),
+    ),
+    (
+        "x-ai chat, whose completion leaves out what was reasoned",
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 50,
+            "total_tokens": 450,
+            "completion_tokens_details": {"reasoning_tokens": 300},
+        },
+        Usage(100, 350),
+    ),
+    (
+        "a gateway that speaks both",
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "prompt_tokens_details": {"cached_tokens": 600},
+            "cache_read_input_tokens": 600,
+            "cache_creation_input_tokens": 300,
+        },
+        Usage(1000, 50, 600, 300),
+    ),
+    (
+        "anthropic, for how long in the cache but not how much",
+        {
+            "input_tokens": 100,
+            "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 100},
+            "output_tokens": 50,
+        },
+        Usage(400, 50, 0, 200, 100),
+    ),
+    (
+        "anthropic, with what is billed beside it",
+        {
+            "input_tokens": 100,
+            "cache_read_input_tokens": 10,
+            "output_tokens": 50,
+            "iterations": [
+                {"type": "message", "input_tokens": 100, "cache_read_input_tokens": 10, "output_tokens": 50},
+                {"type": "compaction", "input_tokens": 1000, "cache_creation_input_tokens": 20, "output_tokens": 300},
+                {"type": "advisor_message", "model": "other", "input_tokens": 40, "output_tokens": 8},
+            ],
+        },
+        Usage(1170, 358, 10, 20),
+    ),
+    (
+        "our own record",
+        {"input_tokens": 9, "output_tokens": 5, "cached_write_tokens": 4, "cached_hour_write_tokens": 2},
+        Usage(9, 5, 0, 4, 2),
+    ),
 ]
 
 
@@ -110,6 +194,9 @@ def test_every_shape_is_read(shape: dict[str, Any], usage: Usage) -> None:
         ({"input_tokens": -1, "output_tokens": 0}, "`input_tokens` is -1"),
         ({"input_tokens": 1.5, "output_tokens": 0}, "`input_tokens` is 1.5"),
         ({"prompt_tokens": True}, "`prompt_tokens` is True"),
+        ({"prompt_tokens": 10**12 + 1}, "no number of tokens"),
+        ({"prompt_tokens": 10**5000}, "no number of tokens"),
+        ({"type": "duration", "seconds": 3.5}, "a mapping of `type`, `seconds`"),
         ({"input_tokens": 1, "output_tokens": 2, "input_tokens_details": {"cached_tokens": "1"}}, "`cached_tokens`"),
     ],
 )
@@ -119,14 +206,27 @@ def test_what_cannot_be_read_is_named(shape: Any, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "found"), [("$0.10", 10**8), ("0.1", 10**8), (0.1, 10**8), (1, 10**9), (1e-10, 1), ("0.00", 0)]
+    ("amount", "found"),
+    [
+        ("$0.10", 10**8),
+        ("0.1", 10**8),
+        (0.1, 10**8),
+        (1, 10**9),
+        (1e-10, 1),
+        ("$0.0000000001", 1),
+        (Decimal("1.0000000000000000000000000000000000001"), 10**9 + 1),
+        ("0.00", 0),
+        (10**9, 10**18),
+    ],
 )
 def test_a_cost_is_rounded_up(amount: Any, found: int) -> None:
     assert nanos(amount, "USD") == found
     assert stated("USD", cost=amount) == Usage(cost_nanos=found)
 
 
-@pytest.mark.parametrize("amount", ["€1", "much", -1, float("nan")])
+@pytest.mark.parametrize(
+    "amount", ["€1", "much", "--1", -1, -1e-10, float("nan"), float("inf"), 1e300, 10**9 + 1, "$10000000000"]
+)
 def test_a_cost_that_is_none(amount: Any) -> None:
     with pytest.raises(UsageError):
         nanos(amount, "USD")
@@ -165,3 +265,30 @@ def test_one_of_a_batch_is_charged_at_its_rate(rates: Rates, said: dict[str, Any
                 attempt.settle(**said)
         run.deliver()
     assert (attempt.cost_nanos, run.spent_nanos) == (nanos, nanos)
+
+
+class Whole:
+    """A whole number of another library."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+def test_whole_numbers_of_other_libraries_are_numbers_of_tokens() -> None:
+    assert read_usage({"input_tokens": Whole(), "output_tokens": 1}) == Usage(7, 1)
+    assert stated("USD", input_tokens=7, output_tokens=1, cached_tokens=None) == Usage(7, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "known"),
+    [
+        (None, Usage(100, 5), Usage(100, 5)),
+        (Usage(100, 1, 40, 30), Usage(None, 50), Usage(100, 50, 40, 30)),  # only how much has come
+        (Usage(100, 1, 40, 30), Usage(100, 50, 40, 30), Usage(100, 50, 40, 30)),
+        # For how long it is kept is told once.
+        (Usage(100, 1, 40, 10, 20), Usage(100, 50, 40, 30), Usage(100, 50, 40, 10, 20)),
+        (Usage(100, 1, 40, 10, 20), Usage(150, 50, 40, 80), Usage(150, 50, 40, 10, 70)),
+    ],
+)
+def test_a_stream_tells_its_usage_in_parts(before: Usage | None, told: Usage, known: Usage) -> None:
+    assert later(told, before) == known
