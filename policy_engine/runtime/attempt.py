@@ -15,7 +15,7 @@ from policy_engine.ledger.windows import moment
 from policy_engine.runtime.errors import Cut, NotRunning, Terminal
 from policy_engine.runtime.mapping import Failure
 from policy_engine.runtime.streaming import StreamMeter
-from policy_engine.runtime.usage import Usage, Used, read_usage, stated
+from policy_engine.runtime.usage import Usage, UsageError, Used, nanos, read_usage, stated
 
 if TYPE_CHECKING:
     from policy_engine.runtime.edition import Edition
@@ -113,7 +113,7 @@ class Attempt:
         *,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
-        cached_tokens: int = 0,
+        cached_tokens: int | None = 0,
         cost: Decimal | int | float | str | None = None,
         batch: bool = False,
     ) -> None:
@@ -125,16 +125,20 @@ class Attempt:
         read; if nothing else is said, the reserved amount is charged.
         """
         self._require_open()
-        if usage is not None:
-            told = read_usage(usage)
-        else:
+        currency = self.step.execution.edition.currency
+        if usage is None:
             told = stated(
-                self.step.execution.edition.currency,
+                currency,
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
                 cached_tokens=cached_tokens,
                 cost=cost,
             )
+        elif input_tokens is not None or output_tokens is not None or cached_tokens:
+            raise UsageError("give a usage or numbers of tokens: of both, it is not known which counts")
+        else:
+            told = read_usage(usage)
+            told = told if cost is None else replace(told, cost_nanos=nanos(cost, currency))
         self._told = replace(told, batch=True) if batch else told
 
     def progress(self, output_tokens: int) -> ProgressDecision:
@@ -283,6 +287,8 @@ class Attempt:
                 cached_write_tokens=usage.cached_write_tokens,
                 cached_hour_write_tokens=usage.cached_hour_write_tokens,
                 batch=usage.batch,
+                media_input_tokens=usage.media_input_tokens,
+                media_output_tokens=usage.media_output_tokens,
             )
         return self.reserved_nanos
 

@@ -1,0 +1,76 @@
+"""What `settle` is told becomes what is charged."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from policy_engine.language.units import Rates
+from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.policy import load
+from policy_engine.prices.table import PriceTable
+from policy_engine.runtime.attempt import Attempt
+from policy_engine.runtime.clock import PinnedClock
+from policy_engine.runtime.engine import Engine
+from policy_engine.runtime.usage import UsageError
+from tests.runtime.desk import CENT, NOON, spent
+
+TEXT = """
+currency USD
+route voice { model "openai:gpt-audio" }
+lane standard { voice }
+workflow support { outcome draft { price $2  lanes standard  ceiling $1 per outcome } }
+"""
+PICOS = 1_000_000_000  # of a tenth of a cent per token
+RATES = Rates(PICOS, 2 * PICOS, PICOS // 2, dearest_input_picos=8 * PICOS, dearest_output_picos=16 * PICOS)
+SENT = {"prompt_tokens": 10, "completion_tokens": 5}
+RESERVED = 10 * 8 * CENT // 10 + 5 * 16 * CENT // 10
+
+
+def settle(ledger: MemoryLedger, *said: Any, **options: Any) -> Attempt:
+    """One attempt of 10 input and at most 5 output tokens, settled at this."""
+    policy = load(TEXT, prices=PriceTable("USD", {"openai:gpt-audio": RATES}))
+    with Engine(policy, ledger=ledger, clock=PinnedClock(NOON)).execution("draft", customer="acme") as run:
+        for attempt in run.step("draft", input_tokens=10, max_output_tokens=5):
+            with attempt:
+                attempt.settle(*said, **options)
+        run.deliver()
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("usage", "options", "cents"),
+    [
+        (SENT, {}, 2),
+        (SENT | {"prompt_tokens_details": {"cached_tokens": 4}}, {}, 1.8),
+        # Of what is heard and said, it is known that it is no text.
+        (SENT | {"prompt_tokens_details": {"audio_tokens": 6}}, {}, 2 + 6 * 0.7),
+        (SENT | {"completion_tokens_details": {"audio_tokens": 5}}, {}, 1 + 5 * 1.6),
+        (SENT, {"cost": "$0.05"}, 5),  # a cost wins over prices, whatever else is said
+        (None, {"cost": "$0.05"}, 5),
+        (SENT, {"cost": 0}, 0),
+        (None, {"input_tokens": 10, "output_tokens": 5, "cached_tokens": None}, 2),
+    ],
+)
+def test_what_is_said_is_charged(usage: Mapping[str, Any] | None, options: Mapping[str, Any], cents: float) -> None:
+    ledger = MemoryLedger()
+    attempt = settle(ledger, usage, **options)
+    assert attempt.cost_nanos == round(cents * CENT)
+    assert spent(ledger) == (round(cents * CENT), 0)
+
+
+@pytest.mark.parametrize(
+    ("usage", "options"),
+    [
+        (SENT, {"output_tokens": 5}),
+        (SENT, {"cached_tokens": 5}),
+        (None, {"input_tokens": 10**13, "output_tokens": 1}),
+        (None, {"cost": 10**12}),
+        (None, {"cost": 1e300}),
+    ],
+)
+def test_what_cannot_be_meant_costs_what_was_reserved(usage: Mapping[str, Any] | None, options: dict[str, Any]) -> None:
+    ledger = MemoryLedger()
+    with pytest.raises(UsageError):
+        settle(ledger, usage, **options)
+    assert spent(ledger) == (RESERVED, 0)
