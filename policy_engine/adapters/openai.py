@@ -37,6 +37,7 @@ _BY_CODE = {
     "invalid_request_error": Failure("bad_request"),
     "invalid_prompt": Failure("bad_request"),
 }
+_ANSWERS = "content refusal reasoning_content reasoning tool_calls function_call audio".split()
 _OPENING = frozenset(("response.created", "response.queued", "response.in_progress"))
 
 
@@ -161,9 +162,7 @@ def _completion_failed(answer: Any) -> str | None:
 def _chunk_opens(chunk: Any) -> bool:
     for choice in getattr(chunk, "choices", None) or ():
         delta = getattr(choice, "delta", None)
-        if choice.finish_reason or any(
-            getattr(delta, name, None) for name in ("content", "refusal", "reasoning_content", "tool_calls", "audio")
-        ):
+        if choice.finish_reason or any(getattr(delta, name, None) for name in _ANSWERS):
             return False
     return True
 

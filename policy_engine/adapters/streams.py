@@ -33,6 +33,8 @@ class _Held:
         self._stream = stream
         self._kind = kind
         self._chunks: Any = attempt.meter(stream)
+        if attempt.max_output_tokens is not None:
+            attempt.meter.trust()  # it was sent with the request
         self._held: list[Any] = []
         self._failed: str | None = None
 
@@ -45,6 +47,11 @@ class _Held:
         self._failed = self._kind.failed(chunk) or self._failed
         if not self._kind.hides(chunk):
             self._held.append(chunk)
+
+    def _never_began(self) -> str:
+        """The error class of a stream that ended before its answer began: it broke off, if it does not say why."""
+        self._failed = self._failed or "connection"
+        return self._failed
 
     def _done(self) -> None:
         """The stream has come to its end, or the caller has had enough."""
@@ -92,8 +99,8 @@ class GuardedStream(_Held):
         for chunk in self._chunks:
             self._take(chunk)
             if self._failed is None and not self._kind.opens(chunk):
-                break
-        return self._failed
+                return None
+        return self._never_began()
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -135,8 +142,8 @@ class AsyncGuardedStream(_Held):
         async for chunk in self._chunks:
             self._take(chunk)
             if self._failed is None and not self._kind.opens(chunk):
-                break
-        return self._failed
+                return None
+        return self._never_began()
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self

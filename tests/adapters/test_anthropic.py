@@ -271,12 +271,12 @@ def test_an_error_told_in_a_stream(read: Read) -> None:
 
 @each_stream
 def test_a_stream_is_cut(read: Read) -> None:
-    provider = Provider(events(*["a" * 80] * 10))
+    provider = Provider(events(*["a" * 320] * 10))
     with begun("anthropic", "fallback next on over_ceiling") as run:
         with pytest.raises(Cut) as caught:
             read(provider, run)
         assert caught.value.decision.reason == "output_cap"
-        assert run.spent_nanos == (100 + 2 * 120) * 10**6
+        assert run.spent_nanos == (100 + 2 * 480) * 10**6
     assert provider.bodies[0].sent < 12
     assert provider.closed
 

@@ -461,15 +461,46 @@ def test_a_stream_that_breaks_off_may_end_in_a_handoff(stream: Streaming) -> Non
 
 @each_stream
 def test_a_stream_is_cut(stream: Streaming) -> None:
-    provider = Provider(stream.events(*["a" * 80] * 10))  # twenty tokens each, of a hundred
+    provider = Provider(stream.events(*["a" * 320] * 10))  # twenty of the longest tokens each, of a hundred
     with begun("openai", "fallback next on over_ceiling") as run:
         with pytest.raises(Cut) as caught:
             stream(provider, run)
         assert caught.value.decision.reason == "output_cap"
         assert caught.value.__notes__[0].startswith("policy: go to route big")
-        assert run.spent_nanos == (200 + 2 * 120) * 10**6
+        assert run.spent_nanos == (200 + 2 * 480) * 10**6
     assert provider.bodies[0].sent < 10
     assert provider.closed
+
+
+@each_stream
+def test_a_long_text_within_the_cap_is_not_cut(stream: Streaming) -> None:
+    """A hundred tokens of Russian are more bytes than a hundred of English; the provider says how many they were."""
+    texts = ["привет "] * 100
+    with begun("openai") as run:
+        assert said(stream(Provider(stream.events(*texts)), run)) == "".join(texts)
+        assert run.spent_nanos == USED
+
+
+@each_stream
+def test_what_the_provider_was_told_not_to_pass_is_not_charged(stream: Streaming) -> None:
+    opening = 2 if stream.events is response_events else 1
+    broken = Broken(*(sse(event) for event in stream.events(*["привет "] * 100)[: opening + 90]))
+    with begun("openai") as run:
+        with pytest.raises(openai.APIConnectionError):
+            stream(Provider(broken), run)
+        assert run.spent_nanos == WORST
+
+
+@each_stream
+def test_a_stream_that_ends_before_its_answer_broke_off(stream: Streaming) -> None:
+    opening = 2 if stream.events is response_events else 1
+    for nothing in (stream.events("x")[:opening], []):
+        provider = Provider(nothing, stream.events("hello"))
+        seen: list[Attempt] = []
+        with begun("openai", observers=[watching(seen)]) as run:
+            assert said(stream(provider, run)) == "hello"
+            assert run.spent_nanos == WORST + USED
+        assert [attempt.error for attempt in seen] == ["connection", None]
 
 
 @each_stream

@@ -1,6 +1,7 @@
 """Streams are counted while they come, cut where the policy says, and settled however they are left."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Generator, Iterator
 from types import SimpleNamespace as Thing
 from typing import Any
@@ -11,7 +12,7 @@ from policy_engine.ledger.protocol import Ledger
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Cut
-from policy_engine.runtime.streaming import tokens_of
+from policy_engine.runtime.streaming import size_of
 from tests.runtime.desk import ASKS, CENT, NOON, SECOND, Broken, engine, ledger, spent
 
 __all__ = ["ledger"]  # a fixture
@@ -279,24 +280,79 @@ def test_what_the_client_reports_is_what_is_charged(chunks: list[Any], charged: 
 
 
 @pytest.mark.parametrize(
-    ("chunk", "tokens"),
+    ("chunk", "size"),
     [
-        (7, 7),
         ("", 0),
         ("a", 1),
-        ("word", 1),
-        ("words", 2),
-        ("éé€", 2),
-        (b"words", 2),
-        ({"choices": [{"delta": {"content": "word"}}, {"delta": {"content": "word"}}]}, 2),
-        ({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": '{"a": 1}'}}]}}]}, 2),
-        ({"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "hm, well"}}, 2),
+        ("words", 5),
+        ("éé€", 7),
+        (b"words", 5),
+        ({"choices": [{"delta": {"content": "word"}}, {"delta": {"content": "word"}}]}, 8),
+        ({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": '{"a": 1}'}}]}}]}, 8),
+        ({"choices": [{"delta": {"function_call": {"arguments": '{"a": 1}'}}}]}, 8),
+        ({"choices": [{"delta": {"reasoning": "hm, well"}}]}, 8),
+        ({"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "hm, well"}}, 8),
         (Thing(type="ping"), 0),
         (None, 0),
     ],
 )
-def test_tokens_of_a_chunk(chunk: Any, tokens: int) -> None:
-    assert tokens_of(chunk) == tokens
+def test_the_size_of_a_chunk(chunk: Any, size: int) -> None:
+    assert size_of(chunk) == size
+
+
+@pytest.mark.parametrize(
+    ("chunks", "tokens"), [(["a"] * 9, 3), (["word", "s"], 2), ([3, "word"], 4), (["éé€"] * 4, 7), ([], None)]
+)
+def test_texts_are_counted_as_one(chunks: list[Any], tokens: int | None) -> None:
+    """However a text is cut into chunks, it has as many tokens."""
+    made = engine()
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("draft", **ASKS):
+            with attempt:
+                list(attempt.meter(chunks))
+        run.deliver()
+    assert attempt.usage.output_tokens == tokens
+
+
+@both
+def test_chunks_without_a_text_take_their_time(do: Any, ledger: Ledger) -> None:
+    clock = PinnedClock(NOON)
+
+    def slow() -> Iterator[Any]:
+        yield "word"
+        for _ in range(100):
+            clock.sleep(SECOND)
+            yield Thing(type="ping")
+
+    with pytest.raises(Cut, match="deadline"):
+        do(engine({"outcome": "ceiling 10s per outcome"}, ledger=ledger, clock=clock), slow())
+    assert spent(ledger) == (INPUT + TOKEN, 0)
+
+
+def test_who_says_what_was_used_is_at_the_end(ledger: Ledger) -> None:
+    """The last chunk comes late: nothing is cut any more, and its usage is what is charged."""
+    clock = PinnedClock(NOON)
+
+    def late() -> Iterator[Any]:
+        yield "word"
+        clock.sleep(11 * SECOND)
+        yield Thing(usage=Thing(**USAGE))
+
+    stream(engine({"outcome": "ceiling 10s per outcome"}, ledger=ledger, clock=clock), late())
+    assert spent(ledger) == (8 * CENT + 30 * TOKEN, 0)
+
+
+@pytest.mark.parametrize(("letters", "cut"), [(700, False), (1600, False), (1601, True)])
+def test_a_provider_who_was_told_the_cap_is_cut_where_it_must_be_past_it(letters: int, cut: bool) -> None:
+    made = engine()
+    with contextlib.suppress(Cut), made.execution("draft", customer="acme") as run:
+        for attempt in run.step("draft", **ASKS):  # at most 100 tokens out
+            with attempt:
+                attempt.meter.trust()
+                list(attempt.meter(["x"] * letters))
+        run.deliver()
+    assert (attempt.error == "over_ceiling") is cut
+    assert attempt.usage.output_tokens == (401 if cut else 100)
 
 
 def test_the_caller_may_count() -> None:
