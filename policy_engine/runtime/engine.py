@@ -18,7 +18,7 @@ from policy_engine.language.diagnostics import one_of
 from policy_engine.ledger.grants import allowance, bought
 from policy_engine.ledger.protocol import Charge, Hold, Ledger, LedgerError, LedgerUnavailable
 from policy_engine.ledger.sqlite import SqliteLedger, default_path
-from policy_engine.policy import LivePolicy, Policy, PolicyPath, load
+from policy_engine.policy import LivePolicy, Policy, PolicyPath
 from policy_engine.prices.table import PriceTable
 from policy_engine.runtime import checking
 from policy_engine.runtime.admission import Request, admit, find
@@ -81,7 +81,7 @@ class Engine:
                 raise ValueError("a policy that is loaded has its prices; give `prices` where it is loaded")
             self._source: Policy | LivePolicy = policy
         else:
-            self._source = load(policy, prices=prices)
+            self._source = LivePolicy(policy, prices=prices)
         self.mode = mode
         self._own_ledger: SqliteLedger | None = None
         if ledger is None or isinstance(ledger, str | PathLike):
@@ -241,13 +241,13 @@ class Engine:
     def watch(self, *, on_error: Callable[[Exception], None] | None = None) -> "Watching":
         """Reload the policy's files as they change, in a thread of its own, until `stop`.
 
-        A bad edit is given to `on_error`, else logged, and ignored: the last good version stays. Needs a `LivePolicy`
-        and the extra `watch`.
+        A bad edit is given to `on_error`, else logged, and ignored: the last good version stays. Needs the extra
+        `watch`. Raises `TypeError` for a policy that is from no file.
         """
         from policy_engine.runtime.watching import Watching
 
-        if not isinstance(self._source, LivePolicy):
-            raise TypeError("only a LivePolicy can be watched: Engine(LivePolicy(path), …)")
+        if not isinstance(self._source, LivePolicy) or not self._source.paths:
+            raise TypeError("there is no file to watch: give the engine the path of a policy, or a LivePolicy of one")
         return Watching(self._source, on_error)
 
     def reconcile(self) -> bool:

@@ -1,11 +1,14 @@
 """Policy files, reloaded as they change. Needs the extra `watch`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import PurePath
 from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from policy_engine.policy import LivePolicy
+from policy_engine.policy import SUFFIX, LivePolicy
+from policy_engine.prices.table import LOCK_NAME
 from policy_engine.runtime.observing import log
 
 DEBOUNCE_MILLIS = 100
@@ -22,8 +25,16 @@ class Watching:
         self._policy = policy
         self._on_error = on_error
         self._stop = Event()
-        folders = sorted({path if path.is_dir() else path.parent for path in policy.paths})
-        changes = watch(*folders, stop_event=self._stop, debounce=DEBOUNCE_MILLIS, step=20, rust_timeout=500)
+        changes = watch(
+            *sorted({path if path.is_dir() else path.parent for path in policy.paths}),
+            watch_filter=partial(_may_change, frozenset(path.name for path in policy.paths)),
+            recursive=any(path.is_dir() for path in policy.paths),
+            stop_event=self._stop,
+            debounce=DEBOUNCE_MILLIS,
+            step=20,
+            rust_timeout=500,
+            yield_on_timeout=True,
+        )
         self._thread = Thread(target=self._follow, args=(changes,), name="policy_engine watch", daemon=True)
         self._thread.start()
 
@@ -40,9 +51,10 @@ class Watching:
     ) -> None:
         self.stop()
 
-    def _follow(self, changes: object) -> None:
-        for _ in changes:  # type: ignore[attr-defined]  # an iterator of sets of changes
-            self.reload()
+    def _follow(self, changes: Iterator[set[Any]]) -> None:
+        for number, seen in enumerate(changes):
+            if seen or number == 0:  # what was edited before anybody watched is seen at the first look
+                self.reload()
 
     def reload(self) -> None:
         """Read the files again; what is wrong with them is told, and the last good version stays."""
@@ -54,3 +66,10 @@ class Watching:
                 self._on_error(error)
             else:
                 log.warning("an edit of the policy is ignored: %s", error)
+
+
+def _may_change(named: frozenset[str], change: object, path: str) -> bool:
+    """Whether the policy may read otherwise now. A ledger, for one, may lie beside it, and is written all the time."""
+    name = PurePath(path).name
+    # Where files are mounted as links, as Kubernetes does, `..data` is what is replaced.
+    return name in named or name == LOCK_NAME or name.endswith(SUFFIX) or name.startswith("..")

@@ -132,7 +132,9 @@ def test_a_file_that_may_not_grow(path: Path) -> None:
     said = broken("small", path)
     assert len(said) == 2
     for line in said:
-        assert line.startswith(f"S108 {path}: the file cannot be read or written (S108) (see that the disk works, has room")
+        assert line.startswith(
+            f"S108 {path}: the file cannot be read or written (S108) (see that the disk works, has room"
+        )
     untouched(path)
 
 

@@ -200,7 +200,8 @@ def test_errors_are_mapped_by_the_caller(
 
 
 @pytest.mark.parametrize(
-    ("errors", "said"), [({Odd: "rate_limits"}, "did you mean `rate_limit`"), ({int: "timeout"}, "`int` is no subclass")]
+    ("errors", "said"),
+    [({Odd: "rate_limits"}, "did you mean `rate_limit`"), ({int: "timeout"}, "`int` is no subclass")],
 )
 def test_a_wrong_mapping_is_told_at_once(errors: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):

@@ -1,7 +1,9 @@
 """Policy files are reloaded as they change; a bad edit is told and ignored."""
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from time import sleep
 
 import pytest
 
@@ -61,6 +63,66 @@ def test_a_bad_edit_is_logged_where_nobody_is_told(tmp_path: Path, caplog: pytes
     assert live.policy is before
 
 
-def test_only_a_live_policy_can_be_watched() -> None:
-    with pytest.raises(TypeError, match="only a LivePolicy can be watched"):
-        engine().watch()
+@pytest.mark.slow
+def test_an_engine_of_a_path_can_be_watched(tmp_path: Path) -> None:
+    path = tmp_path / "support.policy"
+    path.write_text(text(PLAIN))
+    made = Engine(path, ledger=MemoryLedger())
+    path.write_text(text(CLOSED))  # before anybody watches
+    with made.watch():
+        eventually(lambda: "forbid" in made.policy.checked.sources[0].text)
+
+
+@pytest.mark.slow
+def test_a_link_that_is_replaced_is_a_change(tmp_path: Path) -> None:
+    """As Kubernetes mounts files: `support.policy -> ..data/support.policy`, and `..data` is what is replaced."""
+    for version, rules in (("..1", PLAIN), ("..2", CLOSED)):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "support.policy").write_text(text(rules))
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "support.policy").symlink_to("..data/support.policy")
+    made = Engine(tmp_path / "support.policy", ledger=MemoryLedger())
+    with made.watch():
+        made.clock.sleep(1_000_000)  # past the first look
+        (tmp_path / "..new").symlink_to("..2")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+        eventually(lambda: "forbid" in made.policy.checked.sources[0].text)
+
+
+@pytest.mark.slow
+def test_what_lies_beside_the_policy_is_no_change_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "support.policy"
+    path.write_text(text(PLAIN))
+    live = LivePolicy(path)
+    reloads: list[int] = []
+
+    def reload() -> bool:
+        reloads.append(1)
+        return False
+
+    monkeypatch.setattr(live, "reload", reload)
+    made = Engine(live, ledger=tmp_path / "ledger.db")
+    with made, made.watch():
+        eventually(lambda: reloads)  # the first look
+        for number in range(5):
+            made.execution("draft", customer=f"customer {number}").abort()
+            made.clock.sleep(200_000)
+        assert reloads == [1]
+        path.write_text(text(CLOSED))
+        eventually(lambda: len(reloads) > 1)
+
+
+def eventually(happened: Callable[[], object]) -> None:
+    """Wait for what another thread sees."""
+    for _ in range(400):
+        if happened():
+            return
+        sleep(0.025)
+    raise AssertionError("it was never seen")
+
+
+@pytest.mark.parametrize("of", ["policy", "text"])
+def test_what_is_from_no_file_cannot_be_watched(of: str) -> None:
+    made = engine() if of == "policy" else Engine(text(PLAIN), ledger=MemoryLedger())
+    with pytest.raises(TypeError, match="no file to watch"):
+        made.watch()
