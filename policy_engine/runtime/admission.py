@@ -56,7 +56,7 @@ def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
         decision = edition.evaluator.admit(asked)
         if decision.effect != "allow" and engine.mode == "enforce":
             engine.observers.tell("decided", decision, asked, None, None)
-            raise Denied(decision)
+            raise Denied(decision, _named(asked))
         found = _begin(engine, edition, request, asked, decision, now)
         if found is not None:
             engine.observers.tell("decided", decision, asked, found, None)
@@ -67,9 +67,16 @@ def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
 def _denied(engine: "Engine", edition: Edition, reason: str, asked: AdmitFacts | None) -> Denied:
     """The runtime's own denial, where the policy had allowed what was asked; observers hear of it as of any other."""
     decision = AdmitDecision(Head("deny", reason, edition.currency, Digests(*edition.digests)))
-    if asked is not None:
-        engine.observers.tell("decided", decision, asked, None, None)
-    return Denied(decision)
+    if asked is None:
+        return Denied(decision)
+    engine.observers.tell("decided", decision, asked, None, None)
+    return Denied(decision, _named(asked))
+
+
+def _named(asked: AdmitFacts) -> str:
+    """What was asked for, for a message that is read far from where it was asked."""
+    plan = f"on plan `{asked.plan}`" if asked.plan is not None else "without a plan"
+    return f"asked for `{asked.outcome}`, customer `{asked.customer}` {plan}"
 
 
 def find(engine: "Engine", outcome: str, customer: str, key: str) -> Execution:

@@ -13,6 +13,7 @@ from policy_engine.evaluation.facts import AttemptFacts
 from policy_engine.ledger.protocol import Hold
 from policy_engine.ledger.windows import moment
 from policy_engine.runtime.errors import Cut, NotRunning, Terminal
+from policy_engine.runtime import checking
 from policy_engine.runtime.mapping import Failure
 from policy_engine.runtime.streaming import StreamMeter
 from policy_engine.runtime.usage import Usage, UsageError, Used, nanos, read_usage, stated
@@ -157,7 +158,11 @@ class Attempt:
         return self.over
 
     def fail(self, error: str, **actual: Unpack[Used]) -> FailureDecision:
-        """Settle what the failed try cost, as `succeed` does, and ask where the step goes now."""
+        """Settle what the failed try cost, as `succeed` does, and ask where the step goes now.
+
+        Raises `FactError` for what is no error class of the policy.
+        """
+        checking.known("error class", error, self.step.execution.edition.checked.error_classes)
         self.error = error
         self._book(Usage(**actual) if actual else self._known())
         self.step.failures += 1
@@ -259,7 +264,7 @@ class Attempt:
 
     def _require_open(self) -> None:
         if self.step.open is not self or self.ended:
-            raise NotRunning("this attempt has ended")
+            raise NotRunning("this attempt has ended: what it used is said inside its `with`")
 
     def _book(self, usage: Usage) -> None:
         self._require_open()

@@ -1,6 +1,6 @@
 """What callers give, checked before a policy or a ledger is asked. Where it is wrong, nothing has happened."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from inspect import isclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def facts(values: object, declared: Mapping[str, Any]) -> None:
             raise FactError(name, f"`{name}` is given beside the facts: execution(…, {name}=…)")
 
 
-def known(kind: str, name: object, declared: Mapping[str, Any]) -> None:
+def known(kind: str, name: object, declared: Collection[str]) -> None:
     """Raise `FactError` for a name that the policy does not declare."""
     if not isinstance(name, str) or name not in declared:
         raise FactError(kind, no_such(name, declared, kind))

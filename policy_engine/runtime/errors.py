@@ -28,8 +28,8 @@ def _as_it_was(kind: type[Terminal], args: tuple[Any, ...], state: dict[str, Any
 class Denied(Terminal):
     """The policy does not let this execution start. `decision` says which rules decided; nothing was spent."""
 
-    def __init__(self, decision: AdmitDecision) -> None:
-        super().__init__(str(decision))
+    def __init__(self, decision: AdmitDecision, asked: str = "") -> None:
+        super().__init__(f"{decision}; {asked}" if asked else str(decision))
         self.decision: AdmitDecision = decision
 
 
@@ -39,8 +39,8 @@ class HandedOff(Terminal):
     `route` is its name in the policy, `target` the text after `handoff`, `cost_nanos` its flat cost.
     """
 
-    def __init__(self, decision: FailureDecision, *, route: str, target: str, cost_nanos: int) -> None:
-        super().__init__(f"handed off to `{target}`")
+    def __init__(self, decision: FailureDecision, *, route: str, target: str, cost_nanos: int, why: str) -> None:
+        super().__init__(f"handed off to `{target}` after {why}")
         self.decision: FailureDecision = decision
         self.route = route
         self.target = target
@@ -53,9 +53,8 @@ class Stopped(Terminal):
     `decision` is the last one, `refusal` what the policy said before it of the attempt that was not made.
     """
 
-    def __init__(self, step: str, decision: Decision, refusal: Decision | None = None) -> None:
-        said = str(decision) if refusal is None else f"{decision}; {refusal}"
-        super().__init__(f"the step `{step}` ends: {said}")
+    def __init__(self, step: str, decision: Decision, refusal: Decision | None = None, *, why: str) -> None:
+        super().__init__(f"the step `{step}` has nowhere to go after {why}")
         self.decision: Decision = decision
         self.refusal = refusal
 
@@ -72,7 +71,7 @@ class InProgress(Terminal):
     """Somebody else works on the execution with this key. `record` is its state, `record.lease_micros` until when."""
 
     def __init__(self, record: ExecutionRecord) -> None:
-        super().__init__(f"the execution `{record.key}` is in progress")
+        super().__init__(f"the execution `{record.key}` is in progress: its owner is alive, or its lease has not ended")
         self.record = record
 
 

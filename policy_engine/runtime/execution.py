@@ -228,7 +228,8 @@ class Execution:
         if self._lost:
             raise NotRunning(f"the execution `{self.key}` was taken over: its lease had ended")
         if self.state != RUNNING:
-            raise NotRunning(f"the execution `{self.key}` is {self.state}")
+            said = f"the execution `{self.key}` is {self.state.replace('_', ' ')}"
+            raise NotRunning(f"{said}: see its `result`; more work is another execution, with another key")
 
     @property
     def is_running(self) -> bool:

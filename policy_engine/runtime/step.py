@@ -50,6 +50,7 @@ class Step:
         self.open: Attempt | None = None
         self.pending: Attempt | None = None
         self.handoff: HandedOff | None = None
+        self._failed: tuple[str, str, AttemptDecision | None] = ("", self.route, None)
         self._asks = {
             "input_tokens": input_tokens,
             "max_output_tokens": max_output_tokens,
@@ -119,7 +120,21 @@ class Step:
     def stopped(self) -> Stopped:
         """The error of a step that has nowhere to go."""
         refusal = next((said for said in reversed(self.decisions[:-1]) if said.effect == "refuse"), None)
-        return Stopped(self.name, self.decisions[-1], refusal)
+        return Stopped(self.name, self.decisions[-1], refusal, why=self._why())
+
+    def _why(self) -> str:
+        """The last failure, in words: what was refused, with what the caller left out, or where it failed with what."""
+        error, route, refusal = self._failed
+        if refusal is None:
+            return f"`{error}` on `{route}`"
+        said = f"an attempt on `{route}` was {refusal}"
+        if refusal.reason != "estimate_unknown":
+            return said
+        terms = self.execution.edition.checked.routes[route]
+        if terms.rates is None and terms.cost_nanos is None:
+            return f"{said}; nothing prices `{route}`: give it `rates`, or lock its price (`policy prices lock`)"
+        missing = [f"`{name}`" for name in ("input_tokens", "max_output_tokens") if self._asks[name] is None]
+        return f"{said}; the step was not given {' and '.join(missing)}" if missing else said
 
     def leave(self) -> None:
         """Settle what is open: released if it was never handed out, else charged as what may have been billed."""
@@ -225,6 +240,9 @@ class Step:
             now = engine.clock.now_micros()
             facts = FailureFacts(
                 **asking.facts(self, now),
+        last = self.decisions[-1] if self.decisions else None
+        refusal = last if isinstance(last, AttemptDecision) and last.effect == "refuse" else None
+        self._failed = (error, self.route, refusal)
                 input_tokens=input_tokens,
                 error=error,
                 visited=tuple(self.visited),
@@ -249,7 +267,11 @@ class Step:
             assert decision.route is not None  # noqa: S101 - a handoff names its route
             route = execution.edition.checked.routes[decision.route]
             self.handoff = HandedOff(
-                decision, route=route.name, target=route.reference, cost_nanos=route.cost_nanos or 0
+                decision,
+                route=route.name,
+                target=route.reference,
+                cost_nanos=route.cost_nanos or 0,
+                why=self._why(),
             )
             if execution.hand_off(route):
                 self.ended = "handed_off"

@@ -8,6 +8,7 @@ from policy_engine.evaluation.facts import FactError
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
+from policy_engine.runtime.errors import Denied, HandedOff, NotRunning, Stopped
 from policy_engine.runtime.observing import Observer
 
 POLICY = """
@@ -119,3 +120,70 @@ def test_an_engine_that_cannot_be(settings: dict[str, Any], kind: type[Exception
     with pytest.raises(kind) as told:
         engine(**settings)
     assert said in str(told.value)
+
+
+def run_once(made: Engine, **asks: Any) -> None:
+    with made.execution("reply", customer="acme", plan="base", key="ticket 1") as run:
+        for attempt in run.step("draft", **asks):
+            with attempt:
+                attempt.fail("invalid_output")
+        run.deliver()
+
+
+NO_PERSON = POLICY.replace("-> person", "")
+UNPRICED = NO_PERSON.replace("rates $1 in, $2 out per 1M tokens", "")
+
+
+FEW = {"input_tokens": 5, "max_output_tokens": 5}
+NOWHERE = "the step `draft` has nowhere to go after "
+REFUSED = "an attempt on `mini` was refused: "
+UNKNOWN = REFUSED + "no estimate; unknown: estimate; "
+NOT_PRICED = "nothing prices `mini`: give it `rates`, or lock its price (`policy prices lock`)"
+TOO_MUCH = "over the ceiling; because `ceiling $0.10 per outcome` (limit $0.10, used $0, asked $1.00001) at <text>"
+
+
+@pytest.mark.parametrize(
+    ("policy", "asks", "said"),
+    [
+        (POLICY, {}, f"handed off to `the desk` after {UNKNOWN}the step was not given `input_tokens` and"),
+        (NO_PERSON, {"input_tokens": 5}, f"{NOWHERE}{UNKNOWN}the step was not given `max_output_tokens`"),
+        (UNPRICED, FEW, f"{NOWHERE}{UNKNOWN}{NOT_PRICED}"),
+        (NO_PERSON, {**FEW, "input_tokens": 10**6}, f"{NOWHERE}{REFUSED}{TOO_MUCH}"),
+        (POLICY, FEW, "handed off to `the desk` after `invalid_output` on `mini`"),
+        (NO_PERSON, FEW, f"{NOWHERE}`invalid_output` on `mini`"),
+    ],
+)
+def test_an_end_says_why(policy: str, asks: dict[str, int], said: str) -> None:
+    """Above all where the caller forgot something, and a person is asked and paid for it."""
+    with pytest.raises((HandedOff, Stopped)) as told:
+        run_once(Engine(policy, ledger=MemoryLedger()), **asks)
+    assert str(told.value).startswith(said)
+
+
+def test_a_denial_says_what_was_asked() -> None:
+    made = Engine(POLICY.replace("plan base {", "plan poor { fee $1 per month }\nplan base {"), ledger=MemoryLedger())
+    with pytest.raises(Denied) as told:
+        made.execution("reply", customer="acme", plan="poor")
+    assert str(told.value) == "denied: not in plan; asked for `reply`, customer `acme` on plan `poor`"
+
+
+def test_an_error_class_that_is_none() -> None:
+    """A slip must not end a step that would have gone on."""
+    with engine().execution("reply", customer="acme") as run:
+        for attempt in run.step("draft", input_tokens=5, max_output_tokens=5):
+            with pytest.raises(FactError, match="is no error class of this policy; did you mean `invalid_output`"):
+                attempt.fail("invalid_outptu")
+            with attempt:
+                attempt.settle(input_tokens=1, output_tokens=1)
+        run.deliver()
+
+
+def test_a_key_that_has_been_used() -> None:
+    made = engine()
+    with pytest.raises(HandedOff):
+        run_once(made, input_tokens=5, max_output_tokens=5)
+    with pytest.raises(NotRunning) as told:
+        run_once(made, input_tokens=5, max_output_tokens=5)
+    assert str(told.value) == (
+        "the execution `ticket 1` is handed off: see its `result`; more work is another execution, with another key"
+    )
