@@ -12,8 +12,8 @@ from policy_engine.evaluation.decision import AttemptDecision, FailureDecision, 
 from policy_engine.evaluation.facts import AttemptFacts
 from policy_engine.ledger.protocol import Hold
 from policy_engine.ledger.windows import moment
-from policy_engine.runtime.errors import Cut, NotRunning, Terminal
 from policy_engine.runtime import checking
+from policy_engine.runtime.errors import Cut, NotRunning, Terminal
 from policy_engine.runtime.mapping import Failure
 from policy_engine.runtime.streaming import StreamMeter
 from policy_engine.runtime.usage import Usage, UsageError, Used, nanos, read_usage, stated

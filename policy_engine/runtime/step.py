@@ -232,6 +232,9 @@ class Step:
 
     def fail(self, error: str, *, input_tokens: int | None = None) -> FailureDecision:
         """Ask where the step goes after a failure, and go there. Once the execution has ended, nowhere."""
+        last = self.decisions[-1] if self.decisions else None
+        refusal = last if isinstance(last, AttemptDecision) and last.effect == "refuse" else None
+        self._failed = (error, self.route, refusal)
         execution = self.execution
         engine = execution.engine
         nowhere = FailureDecision(Head("stop", None, execution.edition.currency, Digests(*execution.edition.digests)))
@@ -240,9 +243,6 @@ class Step:
             now = engine.clock.now_micros()
             facts = FailureFacts(
                 **asking.facts(self, now),
-        last = self.decisions[-1] if self.decisions else None
-        refusal = last if isinstance(last, AttemptDecision) and last.effect == "refuse" else None
-        self._failed = (error, self.route, refusal)
                 input_tokens=input_tokens,
                 error=error,
                 visited=tuple(self.visited),
