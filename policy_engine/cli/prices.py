@@ -101,14 +101,9 @@ def _write(target: Path, text: str) -> None:
     """Write a lock whole or not at all. Raises `OSError` with its name."""
     from policy_engine.cli.rewriting import replace_file
 
-    is_new = not target.exists()
     try:
-        if is_new:
-            target.touch()
         replace_file(target, text)
     except OSError as error:
-        if is_new:
-            target.unlink(missing_ok=True)
         error.filename = target.as_posix()
         raise
 

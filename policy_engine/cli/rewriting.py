@@ -1,27 +1,45 @@
 """Files that a command rewrites: replaced whole or not at all; and what would change, as a patch."""
 
 import os
+from contextlib import suppress
 from errno import EACCES
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
+from stat import S_ISREG
 
 from policy_engine.cli.render import Screen
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replace a file at once, keeping its mode; a link stays a link. Raises `OSError`, and then nothing has changed."""
+    """Write a file, whole or not at all: an old one keeps its mode, and a link stays a link.
+
+    What is no file (a device, a pipe) is written to and never replaced. Raises `OSError`, and then nothing has changed.
+    """
+    old = _stat(path)
+    if old is not None and not S_ISREG(old.st_mode):
+        path.write_bytes(text.encode())
+        return
     target = path.resolve()
-    if not os.access(target, os.W_OK):
+    if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(EACCES, "the file is read-only", str(path))  # replacing it would not ask
-    with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as fresh:
-        try:
-            fresh.write(text.encode())
-            fresh.close()
-            Path(fresh.name).chmod(target.stat().st_mode & 0o7777)
-            Path(fresh.name).replace(target)
-        except BaseException:
-            Path(fresh.name).unlink(missing_ok=True)
-            raise
+    fresh = target.with_name(f".{target.name}.{token_hex(6)}")
+    try:
+        with fresh.open("xb") as file:
+            file.write(text.encode())
+        if old is not None:
+            fresh.chmod(old.st_mode & 0o7777)
+        fresh.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def unified(name: str, before: str, after: str, what: str) -> str:

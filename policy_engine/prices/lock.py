@@ -120,7 +120,7 @@ def read_lock(content: bytes | str, name: str) -> Lock:
     """The lock in the content of a file of this name. Raises `PriceError` for one that is damaged, or is none."""
     data = _object(content, name)
     version = data.get("version")
-    if version != VERSION or isinstance(version, bool):
+    if version != VERSION or type(version) is not int:
         if "version" not in data:
             raise PriceError("this is no price lock: it has no `version`", name, AGAIN)
         raise PriceError(f"its version is {_short(version)}, and {VERSION} is what can be read here", name, AGAIN)
@@ -131,7 +131,8 @@ def read_lock(content: bytes | str, name: str) -> Lock:
     except ValidationError as error:
         (first, *_) = error.errors()
         where = ".".join(map(str, first["loc"]))
-        raise PriceError(f"`{where}` is not what a price lock has there", name, AGAIN) from None
+        what = f"`{where}` is not what a price lock has there" if where else "this is no price lock"
+        raise PriceError(what, name, AGAIN) from None
     if lock.currency not in CURRENCIES:
         raise PriceError(f"`{_short(lock.currency)}` is not a currency code", name, AGAIN)
     return lock
@@ -140,16 +141,31 @@ def read_lock(content: bytes | str, name: str) -> Lock:
 def _object(content: bytes | str, name: str) -> dict[str, Any]:
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_once)
     except UnicodeDecodeError:
         raise PriceError("this is no UTF-8 text", name, AGAIN) from None
     except json.JSONDecodeError as error:
         raise PriceError(f"line {error.lineno} is not JSON", name, AGAIN) from None
+    except _Twice as error:
+        raise PriceError(f"`{_short(error.args[0])}` stands in it twice", name, AGAIN) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets in brackets
         raise PriceError("this is no price lock", name, AGAIN) from None
     if not isinstance(data, dict):
         raise PriceError("this is no price lock", name, AGAIN)
     return data
+
+
+class _Twice(ValueError):
+    """A name that one object has more than once: who reads the file may see another value than is used."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Twice(name)
+        found[name] = value
+    return found
 
 
 def _digest(data: Mapping[str, Any]) -> str:

@@ -21,6 +21,9 @@ from policy_engine.prices.records import PriceError, canonical, rates_of, record
 LOCK_NAME = "prices.lock.json"
 """The file that lies beside a policy and has its prices."""
 
+MOST_BYTES = 32 * 2**20
+"""What is longer was no lock: the whole catalogue would take a twentieth of it."""
+
 
 @dataclass(frozen=True)
 class PriceTable:
@@ -37,7 +40,11 @@ class PriceTable:
     def read(cls, path: str | PathLike[str]) -> "PriceTable":
         """The prices of a lock file. Raises `PriceError` for a damaged one, `OSError` for what cannot be read."""
         name = Path(path).as_posix()
-        return cls.of_lock(Path(path).read_bytes(), name)
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)  # a device has no end
+        if len(content) > MOST_BYTES:
+            raise PriceError("this is longer than any price lock", name, "name the lock of the policy")
+        return cls.of_lock(content, name)
 
     @classmethod
     def of_lock(cls, content: bytes | str, name: str = LOCK_NAME) -> "PriceTable":

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,44 @@ def test_a_lock_that_cannot_be_written_leaves_nothing_behind(
         patched.setattr(rewriting, "replace_file", full)
         assert run("prices", "lock", "shop").exit_code == 2
     assert (shop / "prices.lock.json").read_text() == before
+
+
+def test_a_lock_is_new_or_as_it_was(run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stops the writing: an empty lock would be an error in every command."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", stop)
+        run("prices", "lock", "shop")
+    assert [path.name for path in shop.iterdir()] == ["a.policy"]
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(run: Run, shop: Path) -> None:
+    pipe = shop / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run("prices", "lock", "shop", "--output", "shop/pipe").exit_code == 0
+        assert json.loads(os.read(reader, 100_000))["models"]
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_a_link(run: Run, shop: Path, desk: Path) -> None:
+    link = shop / "prices.lock.json"
+    link.symlink_to(desk / "gone" / "there.json")
+    assert run("prices", "lock", "shop").stderr == "Error: shop/prices.lock.json: no such file or directory\n"
+    assert link.is_symlink()
+    (desk / "gone").mkdir()
+    assert run("prices", "lock", "shop").exit_code == 0
+    assert link.is_symlink()
+    assert PriceTable.read(desk / "gone" / "there.json").rates
+    (desk / "gone" / "there.json").chmod(0o640)
+    assert run("prices", "lock", "shop").exit_code == 0
+    assert (desk / "gone" / "there.json").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_policy_in_another_currency_is_told_at_once(run: Run, shop: Path) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,6 +168,11 @@ def misplaced(where: str) -> str:
         (changed(drop("version")), "this is no price lock: it has no `version`"),
         (changed(put("version", value=2)), "its version is 2, and 1 is what can be read here"),
         (changed(put("version", value=True)), "its version is true, and 1 is what can be read here"),
+        (changed(put("version", value=1.0)), "its version is 1.0, and 1 is what can be read here"),
+        # Of two, one is read: not always that which a reader sees.
+        (LOCK.text.replace('"input_picos"', '"input_picos": 1,"input_picos"', 1), '`"input_picos"` stands in it twice'),
+        (LOCK.text.replace('"models": {', '"models": {}, "models": {', 1), '`"models"` stands in it twice'),
+        (changed(put("models", "\ud800", value={}), sealed=True), "this is no price lock"),
         (changed(put("version", value="1")), 'its version is "1", and 1 is what can be read here'),
         (changed(put("version", value=[1] * 99)), f"its version is [{'1, ' * 6}1…, and 1 is what can be read here"),
         (changed(put("digest", value="0" * 64)), CONTENT),
@@ -213,6 +219,12 @@ def test_no_single_slip_goes_unnoticed(at: int, letter: str) -> None:
         assert read_lock(damaged, "x") == LOCK  # a blank for another
     except PriceError:
         assert damaged != LOCK.text
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device here")
+def test_what_has_no_end_is_not_read_to_it() -> None:
+    with pytest.raises(PriceError, match="longer than any price lock"):
+        PriceTable.read("/dev/zero")
 
 
 # ---------------------------------------------------------------- use
