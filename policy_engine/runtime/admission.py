@@ -84,7 +84,9 @@ def find(engine: "Engine", outcome: str, customer: str, key: str) -> Execution:
     record = engine.ledger.execution(customer, outcome, key)
     if record is None:
         raise NoExecution(f"no execution of `{outcome}` for `{customer}` has the key `{key}`")
-    return _of_record(engine, record)
+    run = _of_record(engine, record)
+    run.look()
+    return run
 
 
 # ---------------------------------------------------------------- one that is there
@@ -224,7 +226,7 @@ def _begin(
         def begin() -> None:
             kept = engine.ledger.begin(record, free, engine.clock.now_micros()).record
             if kept is None or kept.id != record.id:  # it is there already where only the answer was lost
-                run.lose()  # somebody else has begun it meanwhile, under the same key
+                run.lose("was begun by somebody else, under the same key, while the store was silent")
 
         engine.escrow.owe(begin)
         return run

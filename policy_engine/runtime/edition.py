@@ -111,6 +111,10 @@ class Editions:
         self._stored: set[tuple[str, str]] = set()
         self._lock = Lock()
 
+    def forked(self) -> None:
+        """In a process that was forked off: a thread that held the lock is not here."""
+        self._lock = Lock()
+
     def of(self, policy: Policy) -> Edition:
         """The edition of a policy."""
         digests = (policy.digest, policy.prices.digest)

@@ -53,6 +53,11 @@ class Escrow:
         with self._lock:
             self._owed.append(call)
 
+    def forked(self) -> None:
+        """In a process that was forked off: what was done is its parent's to tell, and its amount is its own."""
+        self._lock = RLock()  # a thread that held it is not here
+        self._held, self._settled, self._owed = {}, {}, deque()
+
     @property
     def owes(self) -> int:
         """How much the ledger has yet to be told."""

@@ -1,39 +1,34 @@
 """One execution: a promised deliverable, from admission to its end."""
 
-from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from policy_engine.evaluation.decision import AdmitDecision, Alert, Decision, SettleDecision
 from policy_engine.evaluation.facts import Facts, Given, SettleFacts
-from policy_engine.language.checked import SPENT, Route
-from policy_engine.ledger.protocol import (
-    RELEASED,
-    Charge,
-    Entry,
-    ExecutionRecord,
-    LedgerError,
-    LedgerUnavailable,
-)
+from policy_engine.language.checked import Route
+from policy_engine.ledger.protocol import ExecutionRecord, LedgerError, LedgerUnavailable
 from policy_engine.runtime import checking
 from policy_engine.runtime.counting import Place
 from policy_engine.runtime.edition import Edition
 from policy_engine.runtime.errors import NotRunning
 from policy_engine.runtime.mapping import ErrorMap, Errors
 from policy_engine.runtime.observing import log
+from policy_engine.runtime.recording import Ends, Recording
 from policy_engine.runtime.standing import Standing
 from policy_engine.runtime.step import Step
+from policy_engine.runtime.tally import Tally
 from policy_engine.runtime.usage import nanos
 
 if TYPE_CHECKING:
     from policy_engine.runtime.engine import Engine
 
 RUNNING = "running"
+_BY_ITS_OWNER = ("deliver", "abort", "hand_off")
 
 
 class Result(Struct, frozen=True):
@@ -46,7 +41,7 @@ class Result(Struct, frozen=True):
     revenue_nanos: int
 
 
-class Execution:
+class Execution(Tally):
     """One promised deliverable. `state` is `running` until it is delivered, handed off or aborted.
 
     A context manager, sync or async: leaving it without `deliver` is an abort. Several threads or tasks may work on
@@ -69,9 +64,12 @@ class Execution:
         errors: ErrorMap,
         resumed: bool = False,
     ) -> None:
+        # Whoever takes it over numbers its holds anew, under the version it took: the last owner may still tell of some
+        # that the ledger does not know.
+        super().__init__(f"{record.id}/{record.version}." if resumed else f"{record.id}/")
         self.engine = engine
         self.edition = edition
-        self.record = record
+        self._recording = Recording(engine.ledger, record)
         self.given = given
         self.admission = admission
         self.errors = errors
@@ -95,20 +93,20 @@ class Execution:
             outcome=record.outcome,
             lane=record.lane,
         )
-        self.held: dict[str, tuple[Sequence[Charge], tuple[int, ...] | None]] = {}
-        """What its attempts hold, and what they came to: as far as it is known here."""
         self.standings: dict[tuple[str, str], Standing] = {}
         """By step and route."""
-        self._lock = RLock()
-        self._numbered = 0
-        # Whoever takes it over numbers anew, under the version it took: the last owner may still tell of holds that
-        # the ledger does not know.
-        self._holds = f"{record.id}/{record.version}." if resumed else f"{record.id}/"
         self._steps: list[Step] = []
+        self._elsewhere = ""
+        """Whose it is, if it is not to be worked on here."""
         self._lost = False
 
     def __repr__(self) -> str:
         return f"<Execution {self.place.outcome} `{self.key}` of {self.place.customer}: {self.state}>"
+
+    @property
+    def record(self) -> ExecutionRecord:
+        """As the ledger has it."""
+        return self._recording.record
 
     @property
     def decision(self) -> Decision:
@@ -213,6 +211,13 @@ class Execution:
                 step.leave()
             if self.is_running:
                 self.try_settle("abort")  # not if somebody else goes on with it
+            elif not self._elsewhere and (self.attempts, self.spent_nanos) != (
+                self.record.attempts,
+                self.record.spent_nanos,
+            ):  # it ended while attempts were open
+                self.engine.now_or_later(
+                    lambda: self._recording.amend(attempts=self.attempts, spent_nanos=self.spent_nanos)
+                )
         except LedgerError:
             if error is None:
                 raise
@@ -225,8 +230,8 @@ class Execution:
 
     def require_running(self) -> None:
         """Raise `NotRunning` once the execution has ended, or is somebody else's."""
-        if self._lost:
-            raise NotRunning(f"the execution `{self.key}` was taken over: its lease had ended")
+        if self._elsewhere:
+            raise NotRunning(f"the execution `{self.key}` {self._elsewhere}")
         if self.state != RUNNING:
             said = f"the execution `{self.key}` is {self.state.replace('_', ' ')}"
             raise NotRunning(f"{said}: see its `result`; more work is another execution, with another key")
@@ -234,69 +239,29 @@ class Execution:
     @property
     def is_running(self) -> bool:
         """Whether it goes on, here."""
-        return self.state == RUNNING and not self._lost
+        return self.state == RUNNING and not self._elsewhere
 
-    def lose(self) -> None:
+    def lose(self, why: str = "was taken over: its lease had ended") -> None:
         """It is somebody else's now: what it has open is settled, and nothing more is begun or ended here."""
-        self._lost = True
+        self._lost, self._elsewhere = True, why
 
-    def next_hold(self) -> str:
-        """The id of the next attempt's hold."""
-        with self._lock:
-            self._numbered += 1
-            return f"{self._holds}{self._numbered}"
+    def look(self) -> None:
+        """It was found, not begun here: while it runs, it is whoever's who works on it."""
+        if self.state == RUNNING:
+            self._elsewhere = "is worked on elsewhere: here it can only be looked at"
+
+    def forked(self) -> None:
+        """In a process that was forked off: the parent goes on with it, and settles what is open."""
+        self._lock = RLock()  # a thread that held it is not here
+        self.lose("goes on in the process that began it")
+        for step in self._steps:
+            step.forked()
 
     def say(self, decision: Decision, facts: Facts, step: Step | None) -> None:
         """Note a decision, and tell who listens."""
         self.decisions.append(decision)
         if self.engine.observers.all:
             self.engine.observers.tell("decided", decision, facts, self, step)
-
-    def reserved(self, hold_id: str, charges: Sequence[Charge]) -> None:
-        """An attempt holds something."""
-        with self._lock:
-            self.held[hold_id] = (charges, None)
-            self.attempts += 1
-
-    def incurred(self, hold_id: str, actual: dict[str, int], cost_nanos: int) -> None:
-        """It was settled: what it came to by quantity, the reserved amount where that is left out."""
-        with self._lock:
-            charges, _ = self.held[hold_id]
-            came_to = tuple([actual.get(charge.counter.meter.quantity, charge.amount) for charge in charges])
-            self.held[hold_id] = (charges, came_to)
-            self.spent_nanos += cost_nanos
-
-    def released(self, hold_id: str) -> None:
-        """An attempt that was never made."""
-        with self._lock:
-            del self.held[hold_id]
-            self.attempts -= 1
-
-    def own_charges(self) -> list[tuple[Charge, int | None]]:
-        """Every charge of its attempts, with what it came to."""
-        with self._lock:
-            return [
-                (charge, None if came_to is None else came_to[place])
-                for charges, came_to in self.held.values()
-                for place, charge in enumerate(charges)
-            ]
-
-    def remember(self, entries: Iterable[Entry]) -> None:
-        """Take what the ledger knows of its attempts, after it was read from its record."""
-        self.attempts, self.spent_nanos = 0, 0
-        for entry in entries:
-            is_attempt = entry.hold.id[-1:].isdigit()  # else it is the unit, the entry or a handoff
-            if not is_attempt or entry.state == RELEASED:
-                continue
-            # What is held still is nobody's any more, and will come to its whole amount.
-            came_to = entry.incurred or tuple([charge.amount for charge in entry.hold.charges])
-            self.held[entry.hold.id] = (entry.hold.charges, came_to)
-            self.attempts += 1
-            self.spent_nanos += sum(
-                amount
-                for charge, amount in zip(entry.hold.charges, came_to, strict=True)
-                if charge.counter.meter == SPENT
-            )
 
     def hand_off(self, route: Route) -> bool:
         """End in a handoff, at its flat cost; False if it has ended, or is somebody else's by now."""
@@ -314,15 +279,12 @@ class Execution:
     def renew(self, now_micros: int, expires_micros: int) -> None:
         """Keep the lease, and all that is held, until a later time. Raises `LedgerUnavailable`."""
         with self._lock:
-            if self.state != RUNNING or self._lost or self.engine.escrow.owes:
+            if not self.is_running or self.engine.escrow.owes:
                 return
-            open_ = [hold_id for hold_id, (_, came_to) in self.held.items() if came_to is None]
-            holds = [*self._admitted_by, *open_]
+            holds = [*self._admitted_by, *self.open_holds()]
             changed = replace(self.record, lease_micros=expires_micros)
-            if self.engine.ledger.change(changed, renew=holds, expires_micros=expires_micros):
-                self.record = replace(changed, version=changed.version + 1)
-            else:
-                self._lost = True
+            if not self._recording.put(changed, {"renew": holds, "expires_micros": expires_micros}):
+                self.lose()
 
     @property
     def _admitted_by(self) -> tuple[str, str]:
@@ -339,8 +301,8 @@ class Execution:
 
     def _settle(self, event: str) -> SettleDecision:
         with self._lock:
-            if self._lost:
-                self.require_running()
+            if self._lost or event in _BY_ITS_OWNER:
+                self._require_ours()
             now = self.engine.clock.now_micros()
             delivered = self.record.delivered_micros
             facts = SettleFacts(
@@ -383,37 +345,27 @@ class Execution:
         self.state = changed.state
         self.revenue_nanos = changed.revenue_nanos
 
-    def _change(self, changed: ExecutionRecord, ends: dict[str, list[str]]) -> None:
-        ledger, escrow = self.engine.ledger, self.engine.escrow
+    def _require_ours(self) -> None:
+        if self._elsewhere:
+            self.require_running()
 
-        def change() -> bool:
-            return ledger.change(
-                changed,
-                settle=ends["settle"],
-                release=ends["release"],
-                reverse=ends["reverse"],
-                renew=ends["renew"],
-            )
-
-        done = True
+    def _change(self, changed: ExecutionRecord, ends: Ends) -> None:
+        done = False
         try:
-            if escrow.owes and not escrow.reconcile():
-                self._owe(change)
-            else:
-                done = not self._lost and change()
+            self.engine.require_told()
+            if not self._lost:
+                done = self._recording.put(changed, ends)
         except LedgerUnavailable as silence:
             if self.state != RUNNING:
                 raise  # a later event, which the caller can tell again
             self.engine.observers.tell("store_failed", silence)
-            self._owe(change)
+            self._recording.expect(changed)
+            self.engine.escrow.owe(lambda: self._put_late(changed, ends))
+            return
         if not done:
-            self._lost = True
+            self.lose()
             self.require_running()
-        self.record = replace(changed, version=changed.version + 1)
 
-    def _owe(self, change: Any) -> None:
-        def again() -> None:
-            if not change():
-                log.error("the execution `%s` was taken over before its end could be kept", self.key)
-
-        self.engine.escrow.owe(again)
+    def _put_late(self, changed: ExecutionRecord, ends: Ends) -> None:
+        if not self._recording.put(changed, ends):
+            log.error("the execution `%s` was taken over before its end could be kept", self.key)

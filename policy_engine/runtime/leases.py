@@ -3,13 +3,16 @@
 One daemon thread per engine renews, every third of a lease, what this process works on: the record and all of its
 holds. It starts with the first execution that has a lease and ends when there is none left. An execution that nobody
 refers to any more is not renewed. On any clock but the machine's there is no thread: whoever moves time calls `renew`.
+
+A process that is forked off works on nothing: what its parent has begun stays the parent's.
 """
 
+import os
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakSet, ref
 
-from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
+from policy_engine.ledger.protocol import LedgerUnavailable
 from policy_engine.runtime.clock import SystemClock
 from policy_engine.runtime.observing import log
 
@@ -29,6 +32,7 @@ class Leases:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._stop = Event()
+        _EVERYONES.add(self)
 
     def until(self, now_micros: int) -> int | None:
         """When a lease that begins now ends; None: never."""
@@ -42,7 +46,9 @@ class Leases:
                 return
             if self._thread is None or not self._thread.is_alive():  # also after a fork
                 self._stop = Event()
-                self._thread = Thread(target=self._renew_on, name="policy_engine leases", daemon=True)
+                self._thread = Thread(
+                    target=self._renew_on, args=(self._stop,), name="policy_engine leases", daemon=True
+                )
                 self._thread.start()
 
     def let_go(self, run: "Execution") -> bool:
@@ -57,6 +63,7 @@ class Leases:
         with self._lock:
             self._runs.clear()
             self._stop.set()
+            self._thread = None  # whoever comes later gets one of his own
 
     def renew(self) -> None:
         """Renew everything once, now."""
@@ -73,21 +80,47 @@ class Leases:
             except LedgerUnavailable as silence:
                 engine.observers.tell("store_failed", silence)
                 return  # it is tried again in a third of a lease
-            except LedgerError:
+            except Exception:  # whatever is the matter with one, the others are renewed
                 log.exception("the lease of the execution `%s` cannot be renewed", run.key)
 
-    def _renew_on(self) -> None:
+    def forked(self) -> None:
+        """In a process that was forked off: the executions, and what the ledger is owed, are the parent's."""
+        runs = list(self._runs)
+        self._runs, self._lock, self._thread = WeakSet(), Lock(), None
+        for run in runs:
+            run.forked()
+        engine = self._engine()
+        if engine is not None:
+            engine.escrow.forked()
+            engine.editions.forked()
+
+    def _renew_on(self, stop: Event) -> None:
         assert self.lease_micros is not None  # noqa: S101 - else there is no thread
-        stop, idle = self._stop, 0
+        idle = 0
         while not stop.wait(self.lease_micros / 3 / 10**6):
             engine = self._engine()
             if engine is None:
                 return
             owes = engine.escrow.owes
             del engine  # so that it can go while this thread waits
-            self.renew()
+            try:
+                self.renew()
+            except Exception:  # the next one may succeed, and nobody else would try
+                log.exception("the leases cannot be renewed")
             with self._lock:
                 idle = 0 if self._runs or owes else idle + 1
-                if idle > 3:
+                if idle > 3 and self._stop is stop:
                     self._thread = None
                     return
+
+
+_EVERYONES: WeakSet[Leases] = WeakSet()
+
+
+def _in_child() -> None:
+    for leases in list(_EVERYONES):
+        leases.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -92,8 +92,8 @@ class Step:
         """Ask until there is a next attempt (`pending`) or the step has ended; what it yields is to be waited for."""
         while self.ended is None and self.pending is None:
             if self._delay_micros:
-                delay, self._delay_micros = self._delay_micros, 0
-                yield delay
+                yield self._delay_micros
+                self._delay_micros = 0  # only now: who was cancelled meanwhile has it still before him
             if not self.execution.is_running:  # another step has ended it
                 self.ended = "left"
                 return
@@ -143,6 +143,14 @@ class Step:
             self.pending = None
         elif self.open is not None:
             self.open.leave()
+        if self.ended is None:
+            self.ended = "left"
+
+    def forked(self) -> None:
+        """In a process that was forked off: nothing that is open is this process's to settle."""
+        if self.open is not None:
+            self.open.ended = True
+        self.open = self.pending = None
         if self.ended is None:
             self.ended = "left"
 

@@ -1,0 +1,163 @@
+"""The record of an execution: whose it is, also where an answer was lost, and what stands in it."""
+
+from typing import Any
+
+import pytest
+
+from policy_engine.ledger.protocol import ExecutionRecord, Ledger, LedgerUnavailable
+from policy_engine.runtime.engine import Engine
+from policy_engine.runtime.errors import NotRunning
+from policy_engine.runtime.execution import Execution
+from tests.runtime.desk import ASKS, CENT, LEASE, SECOND, Faulty, engine, ledger, spent, units
+
+__all__ = ["ledger"]  # a fixture
+
+WINDOW = {"outcome": "accepted within 1h"}
+MINI = 10 * CENT
+
+
+def begin(made: Engine, key: str = "k", plan: str | None = None) -> Execution:
+    return made.execution("draft", customer="acme", plan=plan, key=key)
+
+
+def call(run: Execution) -> None:
+    for attempt in run.step("write", **ASKS):
+        with attempt:
+            attempt.settle(input_tokens=50, output_tokens=25)
+
+
+def record(ledger: Ledger, key: str = "k") -> ExecutionRecord:
+    found = ledger.execution("acme", "draft", key)
+    assert found is not None
+    return found
+
+
+def over(ledger: Ledger, rules: dict[str, str] | None = None, **options: Any) -> tuple[Engine, Faulty]:
+    faulty: Any = Faulty(ledger)
+    return engine(rules, ledger=faulty, **options), faulty
+
+
+# ---------------------------------------------------------------- answers that are lost
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_renewal_that_was_not_confirmed_takes_nothing_from_its_owner(ledger: Ledger, lost: int) -> None:
+    made, faulty = over(ledger, lease_seconds=LEASE)
+    with begin(made, plan="base") as run:
+        for _ in range(lost):
+            made.clock.sleep(20 * SECOND)
+            faulty.after = {"change"}
+            made.leases.renew()
+            faulty.after, faulty.silent = set(), {"change"}
+            made.leases.renew()  # and this one is not made at all
+            faulty.silent = False
+        made.leases.renew()
+        call(run)
+        run.deliver()
+    assert (record(ledger).state, record(ledger).spent_nanos) == ("accepted", MINI)
+    assert units(ledger) == [(0, 1)]
+
+
+def test_an_end_that_was_not_confirmed_is_kept_once(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    made, faulty = over(ledger, WINDOW)
+    with begin(made, plan="base") as run:
+        call(run)
+        faulty.after = {"change"}
+        assert run.deliver().permits
+    faulty.after = set()
+    assert made.reconcile()
+    assert not caplog.records  # nobody has taken it over
+    assert made.accept("draft", customer="acme", key="k").permits
+    assert record(ledger).version == 2
+    assert units(ledger) == [(0, 1)]
+
+
+def test_who_was_taken_over_while_nobody_answered_is_told_so(ledger: Ledger) -> None:
+    made, faulty = over(ledger, lease_seconds=LEASE)
+    other = engine(ledger=ledger, clock=made.clock, lease_seconds=LEASE)
+    with begin(made) as run:
+        faulty.after = {"change"}
+        made.leases.renew()
+        faulty.after = set()
+        made.clock.sleep(int(LEASE + 1) * SECOND)
+        with begin(other) as resumed:
+            with pytest.raises(NotRunning, match="was taken over"):
+                run.deliver()
+            assert resumed.deliver().permits
+    assert record(ledger).state == "accepted"
+
+
+# ---------------------------------------------------------------- what is told later
+
+
+def test_what_arrives_by_key_is_not_put_off(ledger: Ledger) -> None:
+    """Said to be accepted and told later, it would be lost if somebody else were faster; so it can be told again."""
+    made, faulty = over(ledger, WINDOW)
+    with begin(made) as run:
+        run.deliver()
+    with begin(made, "other") as other:
+        attempt = next(other.step("write", **ASKS))
+        with attempt:
+            faulty.silent = {"settle", "change", "reserve", "release"}
+        assert made.escrow.owes
+        with pytest.raises(LedgerUnavailable):
+            made.accept("draft", customer="acme", key="k")
+        faulty.silent = False
+        assert made.accept("draft", customer="acme", key="k").effect == "accepted"
+    assert record(ledger).state == "accepted"
+
+
+def test_an_acceptance_inside_the_window_is_not_too_late_for_a_silent_store(ledger: Ledger) -> None:
+    made, faulty = over(ledger, WINDOW)
+    with begin(made) as run:
+        faulty.silent = {"change"}
+        run.deliver()
+        with pytest.raises(LedgerUnavailable):
+            run.accept()
+        faulty.silent = False
+        assert run.accept().effect == "accepted"
+    assert record(ledger).state == "accepted"
+
+
+# ---------------------------------------------------------------- what stands in it
+
+
+def test_a_call_that_ends_after_the_delivery_is_in_the_record(ledger: Ledger) -> None:
+    made = engine(WINDOW, ledger=ledger)
+    with begin(made) as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                run.deliver()
+                assert record(ledger).spent_nanos == 0
+                attempt.settle(input_tokens=50, output_tokens=25)
+    assert (record(ledger).attempts, record(ledger).spent_nanos) == (1, MINI)
+    assert spent(ledger) == (MINI, 0)
+
+
+def test_a_record_that_somebody_has_changed_meanwhile_keeps_what_they_changed(ledger: Ledger) -> None:
+    made = engine(WINDOW, ledger=ledger)
+    with begin(made) as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                run.deliver()
+                engine(ledger=ledger).accept("draft", customer="acme", key="k")
+                attempt.settle(input_tokens=50, output_tokens=25)
+    assert (record(ledger).state, record(ledger).spent_nanos) == ("accepted", MINI)
+
+
+# ---------------------------------------------------------------- what is only looked at
+
+
+def test_what_is_looked_at_is_not_touched(ledger: Ledger) -> None:
+    """To look at an execution that somebody works on, and to leave it, is no abort."""
+    made, other = engine(ledger=ledger), engine(ledger=ledger)
+    with begin(made) as run:
+        call(run)
+        with other.find("draft", customer="acme", key="k") as found:
+            assert (found.state, found.spent_nanos) == ("running", MINI)
+            for work in (lambda: found.step("write", **ASKS), found.deliver, found.abort):
+                with pytest.raises(NotRunning, match="can only be looked at"):
+                    work()
+            assert found.accept().reason == "not_possible"
+        assert run.deliver().permits
+    assert other.find("draft", customer="acme", key="k").state == "accepted"
