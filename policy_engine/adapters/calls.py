@@ -157,8 +157,9 @@ class Guard:
         try:
             for attempt in step:
                 try:
-                    stream = made(attempt, self._sender(attempt, send)(attempt, method, request), method.stream)
-                    begun = stream.begin()
+                    with attempt.under_way():
+                        stream = made(attempt, self._sender(attempt, send)(attempt, method, request), method.stream)
+                        begun = stream.begin()
                 except BaseException as error:
                     if not attempt.__exit__(type(error), error, error.__traceback__):
                         raise
@@ -176,9 +177,10 @@ class Guard:
         try:
             async for attempt in step:
                 try:
-                    raw = await _awaited(self._sender(attempt, send)(attempt, method, request))
-                    stream = made(attempt, raw, method.stream)
-                    begun = await stream.begin()
+                    with attempt.under_way():
+                        raw = await _awaited(self._sender(attempt, send)(attempt, method, request))
+                        stream = made(attempt, raw, method.stream)
+                        begun = await stream.begin()
                 except BaseException as error:
                     if not await attempt.__aexit__(type(error), error, error.__traceback__):
                         raise

@@ -74,10 +74,11 @@ class _Held:
             failure = Failure("over_ceiling")
         elif not isinstance(error, Terminal):
             failure = attempt.step.errors.failure(error)
-        if failure is None:
-            attempt.leave()
-        else:
-            attempt.fail_as(failure)
+        with attempt.being_left(error):
+            if failure is None:
+                attempt.leave()
+            else:
+                attempt.fail_as(failure)
         self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:

@@ -1,6 +1,7 @@
 """One reserved try: held before the call, settled after it, whatever happens inside."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -34,7 +35,8 @@ class Attempt:
 
     `decision` is the policy's; `max_output_tokens` the cap to pass on (None: none was asked for), perhaps lower than
     asked; `meter` counts a stream. When it has ended: `usage` and `cost_nanos` are what was charged, `error` the class
-    it failed with (None: it did not), `over` the quantities that were more than reserved.
+    it failed with (None: it did not), `over` the quantities that were more than reserved. `left_by` is the exception
+    that it is left by, while observers are told of its end; no later, as an exception keeps all it has passed alive.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Attempt:
         self.cost_nanos = 0
         self.error: str | None = None
         self.over: tuple[str, ...] = ()
+        self.left_by: BaseException | None = None
         self.ended = False
         self._told: Usage | None = None
 
@@ -174,6 +177,7 @@ class Attempt:
         self.ended = True
         self.step.open = None
         self.step.give_back(self.hold.id)
+        self._tell("attempt_released")
 
     def leave(self) -> None:
         """Settle it though nobody says how it went: at what is known, else at the reserved amount."""
@@ -183,18 +187,21 @@ class Attempt:
 
     def __enter__(self) -> Self:
         self._require_open()
+        self._tell("attempt_entered")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         clock = self.step.execution.engine.clock
+        self._tell("attempt_left")
         for micros in self._leave(error):
             clock.sleep(micros)
         return self._left(error)
 
     async def __aenter__(self) -> Self:
         self._require_open()
+        self._tell("attempt_entered")
         return self
 
     async def __aexit__(
@@ -202,27 +209,49 @@ class Attempt:
     ) -> bool:
         if isinstance(error, GeneratorExit):  # whoever closes a coroutine lets it await nothing more
             return self.__exit__(kind, error, trace)
+        self._tell("attempt_left")
         engine = self.step.execution.engine
         await engine.threads.follow(self._leave(error), engine.clock)
         return self._left(error)
 
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Around a call whose attempt is left later and elsewhere: a stream that is handed out."""
+        self._tell("attempt_entered")
+        try:
+            yield
+        finally:
+            self._tell("attempt_left")
+
+    @contextmanager
+    def being_left(self, error: BaseException | None) -> Iterator[None]:
+        """While it is settled: observers are told by which error it is left."""
+        self.left_by = error
+        try:
+            yield
+        finally:
+            self.left_by = None
+
     def _leave(self, error: BaseException | None) -> Iterator[int]:
         """Settle, and look for the next attempt if this one has failed; what it yields is to be waited for."""
         step = self.step
-        if self.ended:
-            if error is not None and step.ended is None:
-                step.ended = "left"
-        else:
-            failure = self._failure(error)
-            if failure is not None:
-                self.fail_as(failure)
-            elif error is None:
-                self.succeed()
-            else:
-                self._book(self._known())
-                step.ended = "left"
+        if not self.ended:
+            with self.being_left(error):
+                self._end(error)
+        elif error is not None and step.ended is None:
+            step.ended = "left"
         if step.ended is None:
             yield from step.seek()
+
+    def _end(self, error: BaseException | None) -> None:
+        failure = self._failure(error)
+        if failure is not None:
+            self.fail_as(failure)
+        elif error is None:
+            self.succeed()
+        else:
+            self._book(self._known())
+            self.step.ended = "left"
 
     def _left(self, error: BaseException | None) -> bool:
         """Whether the error is absorbed; raises what takes its place."""
@@ -255,6 +284,11 @@ class Attempt:
             return None
         return self.step.errors.failure(error)
 
+    def _tell(self, what: str) -> None:
+        observers = self.step.execution.engine.observers
+        if observers.all:
+            observers.tell(what, self)
+
     # ------------------------------------------------------------ booking
 
     def _known(self) -> Usage:
@@ -276,7 +310,7 @@ class Attempt:
         self.usage = usage
         self.cost_nanos = amounts["spent"] = self._cost(usage)
         self.over = self.step.settle(self, amounts)
-        self.step.execution.engine.observers.tell("attempt_ended", self)
+        self._tell("attempt_ended")
 
     def _cost(self, usage: Usage) -> int:
         if usage.cost_nanos is not None:

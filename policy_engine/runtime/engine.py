@@ -168,6 +168,7 @@ class Engine:
         if errors:
             run.errors = ErrorMap(errors, run.edition.checked.error_classes, run.errors)
         if run.result is None:
+            run.began_here = True
             self.leases.keep(run)
             self.observers.tell("began", run)
         return run

@@ -74,6 +74,9 @@ class Execution(Tally):
         self.admission = admission
         self.errors = errors
         self.resumed = resumed
+        self.began_here = False
+        self.left_by: BaseException | None = None
+        """What the caller leaves it by, while observers are told."""
         self.id = record.id
         self.key = record.key
         self.lane = record.lane
@@ -223,8 +226,11 @@ class Execution(Tally):
                 raise
             log.exception("the execution `%s` could not be ended in the ledger", self.key)
         finally:
-            if self.engine.leases.let_go(self):
+            self.engine.leases.let_go(self)
+            if self.began_here:
+                self.began_here, self.left_by = False, error
                 self.engine.observers.tell("ended", self)
+                self.left_by = None
 
     # ------------------------------------------------------------ for steps
 

@@ -34,11 +34,20 @@ class Observer:
     def attempt_began(self, attempt: "Attempt") -> None:
         """An amount is reserved; the call comes next."""
 
+    def attempt_entered(self, attempt: "Attempt") -> None:
+        """Its call is made now, in this thread and task, until `attempt_left`."""
+
+    def attempt_left(self, attempt: "Attempt") -> None:
+        """The call has returned or failed, and is not settled yet. Said of each `attempt_entered`, if not only once."""
+
     def attempt_ended(self, attempt: "Attempt") -> None:
-        """It is settled: `attempt.cost_nanos`, `.usage`, `.error` (an error class, or None), `.over`."""
+        """It is settled: `attempt.cost_nanos`, `.usage`, `.error` (an error class, or None), `.over`, `.left_by`."""
+
+    def attempt_released(self, attempt: "Attempt") -> None:
+        """It was given back, and nothing is charged: the call was never made."""
 
     def ended(self, run: "Execution") -> None:
-        """The caller has left the execution; `run.state`, `run.spent_nanos`, `run.revenue_nanos` say how."""
+        """The caller has left the execution; `run.state`, `.spent_nanos`, `.revenue_nanos`, `.left_by` say how."""
 
     def store_failed(self, error: Exception) -> None:
         """The ledger did not answer."""

@@ -431,7 +431,7 @@ class Listening:
 def test_observers_hear_everything_in_order(do: Callable[..., Execution]) -> None:
     listening: Any = Listening()
     do(engine(RETRY, observers=[listening]), failing(Broken()))
-    once = ["attempt_began", "attempt_ended"]
+    once = ["attempt_began", "attempt_entered", "attempt_left", "attempt_ended"]
     assert listening.heard == ["allow", "began", "go", *once, "retry", "go", *once, "accepted", "ended"]
 
 
@@ -448,4 +448,4 @@ def test_an_observer_that_fails_stops_nothing(do: Callable[..., Execution]) -> N
     names = [name for name in vars(Observer) if not name.startswith("_")]
     observer = type("Failing", (Observer,), {name: failing_at(name) for name in names})()
     assert do(engine(observers=[observer]), failing()).state == "accepted"
-    assert {*failed, "store_failed"} == set(names)
+    assert {*failed, "store_failed", "attempt_released"} == set(names)

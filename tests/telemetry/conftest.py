@@ -1,5 +1,6 @@
-"""A decision log as a file."""
+"""A decision log as a file, and a look at what observers could not take."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,10 @@ def written(tmp_path: Path) -> Path:
     with DecisionLog(tmp_path / "decisions.jsonl", clock=clock) as log:
         worked(small(**RULES), log, clock)
     return tmp_path / "decisions.jsonl"
+
+
+@pytest.fixture
+def nothing_fails(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """An observer that fails is only logged; here that fails the test."""
+    yield
+    assert [record.message for record in caplog.records] == []

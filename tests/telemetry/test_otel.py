@@ -2,88 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.ledger.protocol import LedgerUnavailable
-from policy_engine.runtime.clock import PinnedClock
-from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, HandedOff
-from policy_engine.telemetry.otel import OpenTelemetry
-from tests.building import policy
+from tests.telemetry.seeing import ASKS, Seen, delivered
 
-RULES = {
-    "file": "ceiling $10 per day as daily  ceiling $5 per customer per day as each",
-    "outcome": "ceiling $3 per outcome alert at 5% as cap  retry 1 on timeout  fallback human on bad_request",
-    "premium": "forbid",
-}
-ASKS: dict[str, Any] = {"input_tokens": 100, "max_output_tokens": 100}
-
-
-@pytest.fixture(autouse=True)
-def nothing_fails(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """An observer that fails is only logged; here that fails the test."""
-    yield
-    assert [record.message for record in caplog.records] == []
-
-
-class Seen:
-    """An engine that is observed, and what was seen of it."""
-
-    def __init__(self, rules: dict[str, str] | None = None, **options: Any) -> None:
-        self.spans = InMemorySpanExporter()
-        self.reader = InMemoryMetricReader()
-        tracing = TracerProvider()
-        tracing.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.tracer = tracing.get_tracer("app")
-        self.observer = OpenTelemetry(
-            tracer_provider=tracing, meter_provider=MeterProvider(metric_readers=[self.reader]), **options
-        )
-        self.clock = PinnedClock(10**15)
-        self.ledger = MemoryLedger()
-        made = policy(**(RULES if rules is None else rules))
-        self.engine = Engine(made, ledger=self.ledger, clock=self.clock, observers=[self.observer])
-
-    def named(self, start: str) -> list[Any]:
-        return [span for span in self.spans.get_finished_spans() if span.name.startswith(start)]
-
-    def points(self, metric: str) -> list[Any]:
-        data = self.reader.get_metrics_data()
-        if data is None:
-            return []
-        found = [
-            list(one.data.data_points)
-            for resource in data.resource_metrics
-            for scope in resource.scope_metrics
-            for one in scope.metrics
-            if one.name == metric
-        ]
-        return found[-1] if found else []
-
-    def total(self, metric: str, **labels: str) -> float:
-        wanted = {f"policy_engine.{name}": value for name, value in labels.items()}
-        return sum(float(p.value) for p in self.points(metric) if wanted.items() <= dict(p.attributes).items())
-
-
-def delivered(seen: Seen, customer: str = "acme", plan: str | None = "base") -> None:
-    """One execution: a timeout, then a success, then the customer's acceptance."""
-    with seen.engine.execution("draft", customer=customer, plan=plan, key=f"t-{customer}") as run:
-        for attempt in run.step("main", **ASKS):
-            with attempt:
-                seen.clock.sleep(500_000)
-                if attempt.number == 1:
-                    raise TimeoutError
-                attempt.settle(input_tokens=100, output_tokens=40, cached_tokens=30)
-        run.deliver()
+pytestmark = pytest.mark.usefixtures("nothing_fails")
 
 
 def test_a_span_per_execution_and_attempt() -> None:
@@ -95,7 +21,8 @@ def test_a_span_per_execution_and_attempt() -> None:
     made = seen.engine.policy
     expected = {
         "gen_ai.operation.name": "invoke_workflow",
-        "gen_ai.workflow.name": "support",
+        "gen_ai.workflow.name": "draft",
+        "policy_engine.workflow": "support",
         "policy_engine.execution": "t-acme",
         "policy_engine.customer": "acme",
         "policy_engine.plan": "base",
@@ -162,63 +89,6 @@ def test_names_are_those_of_the_conventions() -> None:
         assert seen.points(name)
 
 
-def test_metrics_of_a_delivery() -> None:
-    seen = Seen()
-    delivered(seen)
-    assert seen.total("policy_engine.executions", state="accepted", outcome="draft") == 1
-    assert seen.total("policy_engine.spend") == pytest.approx(0.48)
-    assert seen.total("policy_engine.spend", route="mini", kind="attempt") == pytest.approx(0.48)
-    assert seen.total("policy_engine.revenue") == pytest.approx(1.0)  # $100 for a hundred
-    assert seen.total("policy_engine.attempts") == 2
-    tokens = {p.attributes["gen_ai.token.type"]: (p.count, p.sum) for p in seen.points("gen_ai.client.token.usage")}
-    assert tokens == {"input": (1, 100), "output": (1, 40)}
-    durations = seen.points("gen_ai.client.operation.duration")
-    assert sorted((p.attributes.get("error.type", ""), p.sum) for p in durations) == [("", 0.5), ("timeout", 0.5)]
-
-
-def test_what_is_left_of_a_budget() -> None:
-    seen = Seen()
-    delivered(seen)
-    delivered(seen, "bolt")
-    (daily,) = seen.points("policy_engine.budget.remaining")
-    assert daily.value == pytest.approx(10 - 2 * 0.48)
-    assert daily.attributes["policy_engine.meter"] == "spent per day"
-    assert daily.attributes["policy_engine.rule"].startswith("<text>:")
-    seen = Seen(customers=True)
-    delivered(seen)
-    delivered(seen, "bolt")
-    left = {p.attributes.get("policy_engine.key"): p.value for p in seen.points("policy_engine.budget.remaining")}
-    assert left == {None: pytest.approx(9.04), "acme": pytest.approx(4.52), "bolt": pytest.approx(4.52)}
-
-
-def test_a_new_window_replaces_the_old_one() -> None:
-    seen = Seen()
-    delivered(seen)
-    seen.clock.sleep(24 * 3600 * 10**6)
-    delivered(seen, "bolt")
-    (daily,) = seen.points("policy_engine.budget.remaining")
-    assert daily.value == pytest.approx(10 - 0.48)
-
-
-def test_a_silent_ledger_says_no_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = Seen()
-    delivered(seen)
-
-    def silent(*about: Any) -> Any:
-        raise LedgerUnavailable("gone")
-
-    monkeypatch.setattr(seen.ledger, "readings", silent)
-    assert seen.points("policy_engine.budget.remaining") == []
-
-
-@pytest.mark.parametrize("customers", [False, True])
-def test_customers_are_named_only_if_asked(customers: bool) -> None:
-    seen = Seen(customers=customers)
-    delivered(seen)
-    named = ["policy_engine.customer" in point.attributes for point in seen.points("policy_engine.spend")]
-    assert named == [customers] * len(named)
-
-
 def test_refusals() -> None:
     seen = Seen()
     with pytest.raises(Denied):
@@ -255,6 +125,7 @@ def test_a_tool_is_a_tool() -> None:
     (tool,) = seen.named("execute_tool web")
     assert tool.attributes["gen_ai.tool.name"] == "web"
     assert tool.attributes["policy_engine.cost"] == 0.01
+    assert tool.kind is SpanKind.INTERNAL
 
 
 def test_more_than_was_held() -> None:
@@ -276,7 +147,7 @@ def test_looking_at_what_has_ended_counts_nothing_again() -> None:
     seen.engine.reverse("draft", customer="acme", key="t-acme")
     assert seen.total("policy_engine.executions") == 1
     assert len(seen.named("invoke_workflow")) == 1
-    assert seen.observer._runs == {}
+    assert not seen.observer._runs
 
 
 def test_a_call_that_was_never_made_ends_its_span() -> None:
@@ -286,7 +157,7 @@ def test_a_call_that_was_never_made_ends_its_span() -> None:
         assert attempt is not None
         attempt.release()
     assert len(seen.named("chat")) == 1
-    assert seen.observer._runs == {}
+    assert not seen.observer._runs
 
 
 @pytest.mark.slow
