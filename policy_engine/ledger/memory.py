@@ -23,11 +23,11 @@ from policy_engine.ledger.protocol import (
     Entry,
     ExecutionRecord,
     Hold,
-    LedgerError,
     Lot,
     Pruned,
     execution_exists,
     no_execution,
+    require_units,
 )
 
 _ZERO = Reading()
@@ -68,8 +68,7 @@ class MemoryLedger:
             return tuple([_left(units) for units in found if units.grant.effective_micros <= now_micros])
 
     def add_grant(self, customer: str, outcome: str, grant: Grant) -> bool:
-        if type(grant.left) is not int or not 0 <= grant.left <= MOST:
-            raise LedgerError(f"`{grant.left}` units of the grant `{grant.id}` are no whole number from 0 to {MOST}")
+        require_units(grant)
         with self._lock:
             if grant.id in self._units:
                 return False

@@ -358,6 +358,12 @@ def require_actual(hold_id: str, actual: Mapping[str, int]) -> None:
             raise unfit(hold_id, amount)
 
 
+def require_units(grant: Grant) -> None:
+    """The same for the units of a grant."""
+    if type(grant.left) is not int or not 0 <= grant.left <= MOST:
+        raise LedgerError(f"`{grant.left}` units of the grant `{grant.id}` are no whole number from 0 to {MOST}")
+
+
 def unfit(hold_id: str, amount: object) -> LedgerError:
     """An amount that cannot be booked."""
     return LedgerError(f"`{amount}` of the hold `{hold_id}` is no whole number from 0 to {MOST}")

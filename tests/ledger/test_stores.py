@@ -1,5 +1,7 @@
 """Each store: the conformance machine, tables of single requests."""
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 from msgspec.structs import replace
@@ -11,6 +13,7 @@ from policy_engine.ledger.protocol import (
     MOST,
     Balance,
     Charge,
+    Counter,
     ExecutionRecord,
     Hold,
     Ledger,
@@ -19,7 +22,7 @@ from policy_engine.ledger.protocol import (
 )
 from policy_engine.ledger.verification import differences
 from tests.generators.settings import examples
-from tests.ledger.conformance import COUNTERS, OWN_COUNTERS, LedgerMachine
+from tests.ledger.conformance import COUNTERS, OWN, OWN_COUNTERS, LedgerMachine
 
 
 class MemoryMachine(LedgerMachine):
@@ -204,23 +207,94 @@ def test_an_ended_execution_with_something_open_is_not_forgotten(ledger: Ledger)
     assert ledger.readings([DAY])[DAY] == Reading(3, 0)
 
 
+def test_what_is_delivered_waits_in_the_order_of_delivery(ledger: Ledger) -> None:
+    for name in ("first", "second", "third"):
+        ledger.begin(ExecutionRecord(id=name, customer="acme", outcome="draft", key=name), [], 0)
+    assert ledger.delivered() == ()
+    kept = {}
+    for at, name in enumerate(("third", "first")):
+        record = ledger.execution("acme", "draft", name)
+        assert record is not None
+        assert ledger.change(replace(record, state="delivered", delivered_micros=at))
+        kept[name] = replace(record, state="delivered", delivered_micros=at, version=1)
+    assert ledger.delivered() == (kept["third"], kept["first"])
+    assert ledger.change(replace(kept["third"], state="accepted"))
+    assert ledger.delivered() == (kept["first"],)
+
+
+@pytest.mark.parametrize(
+    ("state", "admitted", "delivered", "held", "gone"),
+    [
+        ("accepted", 4, None, None, True),
+        ("accepted", 5, None, None, False),  # before 5 is not at 5
+        ("accepted", 1, 4, None, True),
+        ("accepted", 1, 5, None, False),
+        ("accepted", 1, None, 4, True),
+        ("accepted", 1, None, 5, False),
+        ("aborted", 1, None, 4, True),
+        ("delivered", 1, 4, 4, False),
+        ("running", 1, None, 4, False),
+    ],
+)
+def test_what_is_pruned_ended_and_began_before(
+    state: str, admitted: int, delivered: int | None, held: int | None, gone: bool, ledger: Ledger
+) -> None:
+    record = ExecutionRecord(
+        id="e",
+        customer="acme",
+        outcome="draft",
+        key="k",
+        state=state,
+        admitted_micros=admitted,
+        delivered_micros=delivered,
+    )
+    ledger.begin(record, [], 0)
+    if held is not None:
+        ledger.reserve([Hold("e/1", (Charge(DAY, 5),), execution="e")], held)
+        ledger.settle("e/1")
+    assert ledger.prune(5) == (Pruned(1, 1 if held else 0, 0) if gone else Pruned(0, 0, 0))
+    assert (ledger.execution("acme", "draft", "k") is None) == gone
+
+
+@pytest.mark.parametrize(("end", "at", "gone"), [(None, 4, 0), ("settle", 4, 1), ("settle", 5, 0), ("release", 4, 1)])
+def test_holds_of_no_execution_are_pruned_once_they_have_ended(
+    end: str | None, at: int, gone: int, ledger: Ledger
+) -> None:
+    ledger.reserve([reserved(Charge(DAY, 5))], at)
+    if end is not None:
+        getattr(ledger, end)("h")
+    before = ledger.readings([DAY])
+    assert ledger.prune(5) == Pruned(0, gone, 0)
+    assert ledger.readings([DAY]) == before
+    with ledger.book() as book:
+        assert list(differences(book)) == []
+
+
+@pytest.mark.parametrize("left", [-1, MOST + 1, 1.0, 1.5, True, "1", None])
+def test_units_that_cannot_be_counted_are_no_grant(left: Any, ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="units of the grant `g` are no whole number"):
+        ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=left, price_nanos=0))
+    assert ledger.grants("acme", "draft", 0) == ()
+    assert ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=MOST, price_nanos=0))
+
+
 def test_a_pruned_execution_takes_its_own_counters_along(ledger: Ledger) -> None:
     """A counter of a window stays, and so does what others hold on it; a unit that was consumed stays consumed."""
-    own = OWN_COUNTERS[0]
+    own, step = OWN_COUNTERS[0], Counter(OWN, "e1\nstep")
     ledger.add_grant("acme", "draft", Grant(id="g", kind="pack", left=2, price_nanos=0))
     record = ExecutionRecord(id=own.key, customer="acme", outcome="draft", key="k", state="accepted")
     holds = [
         Hold("e1/unit", grant="g", execution=own.key),
         Hold("e1/1", (Charge(own, 5), Charge(DAY, 5), Charge(DAY, 1)), execution=own.key),
-        Hold("e1/2", (Charge(own, 7), Charge(DAY, 7)), execution=own.key),
+        Hold("e1/2", (Charge(step, 7), Charge(DAY, 7)), execution=own.key),
     ]
     ledger.begin(record, holds, 0)
     ledger.reserve([reserved(Charge(DAY, 2))], 0)
     ledger.settle("e1/unit")
     ledger.settle("e1/1")
     ledger.release("e1/2")
-    assert ledger.prune(1) == Pruned(executions=1, entries=3, counters=1)
-    assert ledger.readings([own, DAY]) == {own: Reading(), DAY: Reading(6, 2)}
+    assert ledger.prune(1) == Pruned(executions=1, entries=3, counters=2)
+    assert ledger.readings([own, step, DAY]) == {own: Reading(), step: Reading(), DAY: Reading(6, 2)}
     with ledger.book() as book:
         assert list(book.balances()) == [Balance(DAY, settled=6, reserved=2, carried=6)]
         assert [(lot.held, lot.consumed, lot.carried) for lot in book.lots()] == [(0, 1, 1)]

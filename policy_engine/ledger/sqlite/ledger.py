@@ -22,6 +22,7 @@ from policy_engine.ledger.protocol import (
     no_execution,
     require_actual,
     require_amounts,
+    require_units,
 )
 from policy_engine.ledger.sqlite import holding, pruning
 from policy_engine.ledger.sqlite.rows import (
@@ -136,6 +137,7 @@ class SqliteLedger:
             return None
 
     def add_grant(self, customer: str, outcome: str, grant: Grant) -> bool:
+        require_units(grant)
         known = "SELECT 1 FROM grants WHERE id = ?"
         if self._store.read(lambda connection: connection.execute(known, (grant.id,)).fetchone()):
             return False  # allowances are asked for again and again
