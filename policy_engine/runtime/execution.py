@@ -259,6 +259,7 @@ class Execution(Tally):
     def forked(self) -> None:
         """In a process that was forked off: the parent goes on with it, and settles what is open."""
         self._lock = RLock()  # a thread that held it is not here
+        self.began_here = False
         self.lose("goes on in the process that began it")
         for step in self._steps:
             step.forked()

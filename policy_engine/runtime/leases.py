@@ -93,6 +93,7 @@ class Leases:
         if engine is not None:
             engine.escrow.forked()
             engine.editions.forked()
+            engine.observers.tell("forked")
 
     def _renew_on(self, stop: Event) -> None:
         assert self.lease_micros is not None  # noqa: S101 - else there is no thread

@@ -52,6 +52,9 @@ class Observer:
     def store_failed(self, error: Exception) -> None:
         """The ledger did not answer."""
 
+    def forked(self) -> None:
+        """Here in a process that was forked off: what is under way is its parent's, and who held a lock is not here."""
+
 
 class Observers:
     """All of them, as one."""

@@ -44,6 +44,10 @@ class Budgets:
         self._lock = Lock()
         self._met: OrderedDict[Key, Budget] = OrderedDict()
 
+    def forked(self) -> None:
+        """In a process that was forked off: a thread that held the lock is not here."""
+        self._lock = Lock()
+
     def note(self, attempt: "Attempt") -> None:
         """The ceilings that bound an attempt."""
         run = attempt.step.execution

@@ -64,6 +64,10 @@ class DecisionLog(Observer):
             )
         )
 
+    def forked(self) -> None:
+        if self._file is not None:
+            self._file.forked()
+
     def close(self) -> None:
         """Close the file; nothing is written after that."""
         if self._file is not None:
@@ -99,6 +103,11 @@ class AppendedFile:
             self._torn = False
             if self._fsync:
                 os.fsync(self._file.fileno())
+
+    def forked(self) -> None:
+        """In a process that was forked off: a thread that held the lock, and may have been writing, is not here."""
+        self._lock = Lock()
+        self._torn = not self._file.closed and not self._ends_in_a_line()
 
     def close(self) -> None:
         with self._lock:

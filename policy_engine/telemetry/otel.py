@@ -154,6 +154,13 @@ class OpenTelemetry(Observer):
     def store_failed(self, error: Exception) -> None:
         self._silences.add(1, {"error.type": type(error).__name__})
 
+    def forked(self) -> None:
+        for opened in self._runs.values():
+            if opened.finalizer is not None:
+                opened.finalizer.detach()
+        self._runs, self._gone = WeakKeyDictionary(), deque()
+        self._budgets.forked()
+
     # ------------------------------------------------------------ attempts
 
     def attempt_began(self, attempt: "Attempt") -> None:

@@ -448,4 +448,4 @@ def test_an_observer_that_fails_stops_nothing(do: Callable[..., Execution]) -> N
     names = [name for name in vars(Observer) if not name.startswith("_")]
     observer = type("Failing", (Observer,), {name: failing_at(name) for name in names})()
     assert do(engine(observers=[observer]), failing()).state == "accepted"
-    assert {*failed, "store_failed", "attempt_released"} == set(names)
+    assert {*failed, "store_failed", "attempt_released", "forked"} == set(names)

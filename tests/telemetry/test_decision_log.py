@@ -28,6 +28,7 @@ from tests.building import policy as small
 from tests.generators.facts import Asking
 from tests.generators.picking import SeededPick
 from tests.generators.policies import Shape, generated
+from tests.runtime.test_forks import in_a_child
 from tests.telemetry.working import RULES, worked
 
 
@@ -175,6 +176,23 @@ def test_processes_share_a_file(tmp_path: Path) -> None:
     assert [process.wait(60) for process in working] == [0, 0]
     result = replay_decisions(small(**RULES), read_log(tmp_path / "log"))
     assert (result.same, result.bad) == (2 * 20 * 6, [])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_writes_though_its_parent_was_writing(tmp_path: Path) -> None:
+    with DecisionLog(tmp_path / "log") as log:
+        engine = Engine(small(**RULES), ledger=MemoryLedger(), observers=[log])
+        assert log._file is not None
+
+        def child() -> None:
+            thread = Thread(target=lambda: engine.execution("draft", customer="acme"), daemon=True)
+            thread.start()
+            thread.join(5)
+            assert not thread.is_alive()
+
+        with log._file._lock:  # as another thread would hold it that is not in the child
+            in_a_child(child)
+    assert [entry["point"] for _, entry in read_log(tmp_path / "log") if isinstance(entry, dict)] == ["admit"]
 
 
 def test_a_log_that_cannot_be_written_stops_no_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

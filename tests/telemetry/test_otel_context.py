@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
 from policy_engine.runtime.errors import Cut, Denied, HandedOff, Stopped
+from tests.runtime.test_forks import in_a_child
 from tests.telemetry.seeing import ASKS, Seen
 
 pytestmark = pytest.mark.usefixtures("nothing_fails")
@@ -307,4 +309,21 @@ def test_who_lost_an_execution_says_so() -> None:
                 run.deliver()
             again.deliver()
     assert seen.total("policy_engine.executions", state="lost") == 1
+    assert seen.total("policy_engine.executions", state="accepted") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_ends_no_span_of_its_parents() -> None:
+    seen = Seen()
+    with seen.engine.execution("draft", customer="acme") as run:
+
+        def child() -> None:
+            run.leave()
+            assert not seen.observer._runs
+            gc.collect()
+            assert seen.points("policy_engine.executions") == []
+            assert seen.named("invoke_workflow") == []
+
+        in_a_child(child)
+        run.deliver()
     assert seen.total("policy_engine.executions", state="accepted") == 1
