@@ -5,8 +5,9 @@
         reply = client.messages.create(messages=[…], max_tokens=800)
         run.deliver()
 
-Guarded are `messages.create` (streamed or not) and `messages.stream`, of `Anthropic` and `AsyncAnthropic`.
-`messages.count_tokens` is passed through: it is free. Nothing else can be reached through a guarded client.
+Guarded are `messages.create` (streamed or not), `messages.parse` and `messages.stream`, of `Anthropic` and
+`AsyncAnthropic`. `messages.count_tokens` is passed through: it is free. Nothing else can be reached through a guarded
+client.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -120,7 +121,12 @@ def guard(
 
 
 def failure_of_error(error: Exception) -> Failure | None:
-    """Errors told inside a stream, whose status was a success; a context that is too long, told as a bad request."""
+    """Errors told inside a stream, whose status was a success; a context that is too long, told as a bad request.
+
+    And what the client itself refuses to send: an answer that may take too long to come in one piece.
+    """
+    if type(error) is ValueError and str(error).startswith("Streaming is required"):
+        return Failure("bad_request", billed=False)
     if not isinstance(error, anthropic.APIStatusError):
         return None
     body = told(error.body)
@@ -266,6 +272,10 @@ class GuardedMessages(_Guarded):
             return self._guard.stream(MESSAGES, send, request, GuardedStream)
         return self._guard.call(MESSAGES, send, request)
 
+    def parse(self, **request: Any) -> Any:
+        """`messages.parse`; what does not fit the schema is a failure of class `invalid_output`."""
+        return self._guard.call(MESSAGES, self._client.messages.parse, self._guard.asked_whole(MESSAGES, request))
+
     def stream(self, **request: Any) -> Opening:
         """`messages.stream`: an attempt begins with the `with` block."""
         return Opening(self._client, self._guard, self._guard.asked(MESSAGES, request))
@@ -282,6 +292,11 @@ class AsyncGuardedMessages(_Guarded):
         if request.get("stream"):
             return await self._guard.stream_async(MESSAGES, send, request, AsyncGuardedStream)
         return await self._guard.call_async(MESSAGES, send, request)
+
+    async def parse(self, **request: Any) -> Any:
+        """As `GuardedMessages.parse`."""
+        request = self._guard.asked_whole(MESSAGES, request)
+        return await self._guard.call_async(MESSAGES, self._client.messages.parse, request)
 
     def stream(self, **request: Any) -> AsyncOpening:
         """As `GuardedMessages.stream`."""

@@ -124,7 +124,7 @@ class Guard:
                         _settle(attempt, _unparsed(error))
                         raise
                     _settle(attempt, answer)
-                    _judge(attempt, method, answer)
+                    self._judge(attempt, method, answer)
         except (Stopped, HandedOff) as end:
             if answer is None or isinstance(end, HandedOff):
                 _explain(end, step, bound)
@@ -144,7 +144,7 @@ class Guard:
                         _settle(attempt, _unparsed(error))
                         raise
                     _settle(attempt, answer)
-                    _judge(attempt, method, answer)
+                    self._judge(attempt, method, answer)
         except (Stopped, HandedOff) as end:
             if answer is None or isinstance(end, HandedOff):
                 _explain(end, step, bound)
@@ -191,6 +191,14 @@ class Guard:
             _explain(end, step, bound)
             raise
         raise step.stopped()
+
+    def _judge(self, attempt: Attempt, method: Method, answer: Any) -> None:
+        """Fail an attempt whose answer tells of a failure, or is none: a page of some gateway that is no JSON."""
+        failed = method.failed(answer)
+        if self.serves(attempt.route) and (answer is None or isinstance(answer, str | bytes | list)):
+            failed = "invalid_output"
+        if failed is not None and not attempt.ended:
+            attempt.fail(failed)
 
     # ------------------------------------------------------------ what is sent
 
@@ -273,12 +281,6 @@ def _settle(attempt: Attempt, answer: Any) -> None:
         attempt.settle(answer)
     except UsageError:
         return
-
-
-def _judge(attempt: Attempt, method: Method, answer: Any) -> None:
-    failed = method.failed(answer)
-    if failed is not None and not attempt.ended:
-        attempt.fail(failed)
 
 
 def _ended(attempt: Attempt, failed: str) -> bool:

@@ -5,6 +5,7 @@ status was a success, and a transport's own errors, which some clients let throu
 """
 
 from collections.abc import Callable, Mapping
+from json import JSONDecodeError
 from typing import Any
 
 from policy_engine.runtime.mapping import ErrorMap, Errors, Failure
@@ -27,7 +28,7 @@ class ClientErrors(ErrorMap):
 
     def failure(self, error: BaseException) -> Failure | None:
         if isinstance(error, Exception) and not isinstance(error, self._given):
-            found = self._read(error) or _transport(error)
+            found = self._read(error) or _transport(error) or _garbled(error)
             if found is not None:
                 return found
         return self._around.failure(error)
@@ -39,6 +40,13 @@ def told(body: Any) -> Mapping[str, Any]:
         return {}
     inner = body.get("error")
     return inner if isinstance(inner, Mapping) else body
+
+
+def _garbled(error: Exception) -> Failure | None:
+    """An answer that is no JSON, or that a schema does not fit: clients let the mistake through as it is."""
+    kind = type(error)
+    unfit = kind.__name__ == "ValidationError" and kind.__module__.startswith("pydantic")
+    return Failure("invalid_output") if unfit or isinstance(error, JSONDecodeError) else None
 
 
 def _transport(error: Exception) -> Failure | None:

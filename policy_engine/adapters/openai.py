@@ -36,6 +36,7 @@ _BY_CODE = {
     "content_filter": Failure("content_filter"),
     "invalid_request_error": Failure("bad_request"),
     "invalid_prompt": Failure("bad_request"),
+    "429": Failure("rate_limit"),
 }
 _ANSWERS = "content refusal reasoning_content reasoning tool_calls function_call audio".split()
 _OPENING = frozenset(("response.created", "response.queued", "response.in_progress"))
@@ -123,13 +124,11 @@ def guard(
 
 
 def failure_of_error(error: Exception) -> Failure | None:
-    """Errors told inside a stream: they have no status of their own. And output that a schema does not fit."""
+    """Errors told inside a stream: they have no status of their own."""
     if type(error) is openai.APIError:
         body = told(error.body)
         found = _BY_CODE.get(str(body.get("code"))) or _BY_CODE.get(str(body.get("type")))
         return found or Failure("server_error")
-    if type(error).__name__ == "ValidationError" and type(error).__module__.startswith("pydantic"):
-        return Failure("invalid_output")  # raised by `parse`, about what the model wrote
     return None
 
 
@@ -140,21 +139,28 @@ def _response_failed(answer: Any) -> str | None:
     """Of a response, or of an event of a stream."""
     kind = getattr(answer, "type", None)
     if kind == "error":
-        found = _BY_CODE.get(str(getattr(answer, "code", None)))
-        return found.error if found is not None else "server_error"
+        return _class_of(answer)
     if kind in ("response.failed", "response.incomplete"):
         answer = answer.response
-    status = getattr(answer, "status", None)
-    if status == "failed":
-        found = _BY_CODE.get(str(getattr(getattr(answer, "error", None), "code", None)))
-        return found.error if found is not None else "server_error"
+    status, told_error = getattr(answer, "status", None), getattr(answer, "error", None)
+    if status == "failed" or (status is None and told_error):
+        return _class_of(told_error)
     if status == "incomplete" and getattr(answer.incomplete_details, "reason", None) == "content_filter":
         return "content_filter"
     return None
 
 
+def _class_of(error: Any) -> str:
+    """The class of an error that is told in an answer, by its code."""
+    code = error.get("code") if isinstance(error, dict) else getattr(error, "code", None)
+    found = _BY_CODE.get(str(code))
+    return found.error if found is not None else "server_error"
+
+
 def _completion_failed(answer: Any) -> str | None:
-    """Of a completion, or of a chunk of one."""
+    """Of a completion, or of a chunk of one. Some gateways tell an error under a status of success."""
+    if getattr(answer, "error", None) and not getattr(answer, "choices", None):
+        return _class_of(answer.error)
     reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", None) or ()]
     return "content_filter" if reasons and all(reason == "content_filter" for reason in reasons) else None
 

@@ -163,7 +163,7 @@ class StreamMeter:
                 continue
             told = later(told, self.reported)
             self.reported = told
-            self._behind = False
+            self._behind = _of(chunk, "type") == "message_start"  # Anthropic's first word, before anything was said
             return
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import anthropic
 import httpx2
+import pydantic
 import pytest
 
 from policy_engine.adapters.anthropic import guard
@@ -164,6 +165,31 @@ def test_a_refused_answer_is_a_failure(call: Call) -> None:
     with begun("anthropic", observers=[watching(seen)]) as run:
         assert call(Provider(message("", stop="refusal"), message()), run).stop_reason == "end_turn"
     assert [attempt.error for attempt in seen] == ["content_filter", None]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_parsing(is_async: bool) -> None:
+    class Verdict(pydantic.BaseModel):
+        good: bool
+
+    provider = Provider(message("no json"), message('{"good": true}'))
+    seen: list[Attempt] = []
+    with begun("anthropic", observers=[watching(seen)]) as run:
+        if is_async:
+            client = guard(async_anthropic_client(provider), run, "draft", **ASKED)
+            found = asyncio.run(client.messages.parse(**HI, output_format=Verdict))
+        else:
+            found = sync(provider, run).messages.parse(**HI, output_format=Verdict)
+        assert found.parsed_output == Verdict(good=True)
+    assert [attempt.error for attempt in seen] == ["invalid_output", None]
+
+
+def test_what_the_client_refuses_to_send_costs_nothing() -> None:
+    """An answer so long has to be streamed."""
+    with begun("anthropic", "fallback stop") as run:
+        with pytest.raises(ValueError, match="Streaming is required"):
+            create(Provider(), run, max_tokens=60_000)
+        assert (run.attempts, run.spent_nanos) == (1, 0)
 
 
 # ---------------------------------------------------------------- streams

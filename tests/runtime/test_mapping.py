@@ -28,6 +28,11 @@ def error(name: str = "Oops", base: type[Exception] = Exception, module: str = "
         (error(status=429), Failure("rate_limit", billed=False)),
         (error(response=SimpleNamespace(status_code=429)), Failure("rate_limit", billed=False)),
         (error(status_code=401), Failure("auth", billed=False)),
+        (error(status_code=402), Failure("auth", billed=False)),  # nothing left on the account
+        (error(status_code=410), Failure("bad_request", billed=False)),  # a model that is no more
+        (error(status_code=405), Failure("bad_request", billed=False)),
+        (error(status_code=415), Failure("bad_request", billed=False)),
+        (error(status_code=418), None),
         (error(status_code=500), Failure("server_error")),
         (error(status_code=507), Failure("server_error")),
         (error(status_code=503), Failure("unavailable")),

@@ -363,3 +363,16 @@ def test_the_caller_may_count() -> None:
                 list(attempt.meter(["x", "y"], count=lambda _: 30))
         run.deliver()
     assert attempt.usage.output_tokens == 60
+
+
+def test_what_is_told_before_anything_came_is_no_end(ledger: Ledger) -> None:
+    """Anthropic tells a usage first of all. A stream that then breaks off may have cost what was reserved."""
+    first = Thing(type="message_start", message=Thing(usage=Thing(**USAGE | {"output_tokens": 1})))
+
+    def broken() -> Iterator[Any]:
+        yield first
+        raise Broken
+
+    with pytest.raises(Broken):
+        stream(engine(ledger=ledger), broken())
+    assert spent(ledger) == (WORST, 0)
