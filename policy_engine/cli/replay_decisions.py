@@ -1,6 +1,8 @@
 """`policy replay --decisions`: every logged decision once more, and what came out differently."""
 
 import json
+import re
+from pathlib import Path
 
 from policy_engine.cli.app import CLEAN, FINDINGS
 from policy_engine.cli.problems import Problem
@@ -16,10 +18,19 @@ SHORT = 12
 CHANGES = 6
 """Changes of one decision that are shown."""
 
+PACKED = b"\x1f\x8b"
+"""What gzip begins with."""
+
+_PLAIN = re.compile(r"(?!(?:true|false|null|nothing)$)(?!-?[0-9.]+$)[^\x00-\x1f\x7f\"]+")
+"""A text that stands for itself: not taken for a number, and on one line."""
+
 
 def replay_log(screen: Screen, policy: Policy, log: str, form: str, most: int) -> int:
     """Replay a log and show what came of it; the exit code. Raises `Problem` for a log without a line."""
     try:
+        if is_packed(log):
+            way = f"gunzip -c {log} | policy replay --decisions /dev/stdin …"
+            raise Problem("it is compressed", log, hint=f"unpack it first: {way}")
         with screen.progress("asking again", None) as progress:
             result = replay_decisions(policy, read_log(log), progress=progress)
     except OSError as error:
@@ -36,6 +47,14 @@ def replay_log(screen: Screen, policy: Policy, log: str, form: str, most: int) -
     return CLEAN if result.reproduced else FINDINGS
 
 
+def is_packed(log: str) -> bool:
+    """Whether it is a file that gzip made. Raises `OSError`."""
+    if not Path(log).is_file():  # what is read only once is not looked at before
+        return False
+    with Path(log).open("rb") as file:
+        return file.read(len(PACKED)) == PACKED
+
+
 def _show(screen: Screen, result: DecisionReplay, log: str, most: int) -> None:
     screen.say((log, "place"), f": {count(result.lines, 'decision')}")
     screen.say((f"{result.same:,} the same", "good" if result.reproduced else ""))
@@ -44,10 +63,12 @@ def _show(screen: Screen, result: DecisionReplay, log: str, most: int) -> None:
         screen.say(f"{result.of_the_ledger:,} decided by the ledger: {said}")
     for (policy, prices), lines in result.elsewhere.items():
         screen.say((f"{lines:,} left out", "warning"), f": {_made_by(result, policy, prices)}")
+    if result.elsewhere:
+        screen.say(("  " + _way_out(result), "hint"))
     if result.differences:
         screen.say((f"{len(result.differences):,} different", "bad"))
     for found in result.differences[:most]:
-        run = f" of `{found.execution}`" if found.execution is not None else ""
+        run = f" of `{on_one_line(found.execution)}`" if found.execution is not None else ""
         screen.say()
         screen.say((f"{log}:{found.line}: ", "place"), f"{found.point}{run}")
         for change in found.changes[:CHANGES]:
@@ -61,8 +82,14 @@ def _show(screen: Screen, result: DecisionReplay, log: str, most: int) -> None:
 
 def _made_by(result: DecisionReplay, policy: str, prices: str) -> str:
     if policy != result.policy_digest:
-        return f"made by the policy {policy[:SHORT]}, this one is {result.policy_digest[:SHORT]}"
-    return f"made with the prices {prices[:SHORT]}, these are {result.price_digest[:SHORT]}"
+        return f"made by the policy {on_one_line(policy[:SHORT])}, this one is {result.policy_digest[:SHORT]}"
+    return f"made with the prices {on_one_line(prices[:SHORT])}, these are {result.price_digest[:SHORT]}"
+
+
+def _way_out(result: DecisionReplay) -> str:
+    other = any(policy != result.policy_digest for policy, _ in result.elsewhere)
+    what = "that version of the policy, its files named as they were" if other else "the price lock of then (--prices)"
+    return f"ask with {what}"
 
 
 def _change(change: Change) -> str:
@@ -71,12 +98,32 @@ def _change(change: Change) -> str:
 
 
 def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value as a person reads it; texts in quotes only where they could be taken for something else."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return value if _PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return ", ".join(_item(item) for item in value) or "none"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _item(item: object) -> str:
+    """One of a list: a rule by its name and place, a lane by its name."""
+    if isinstance(item, dict) and isinstance(item.get("name"), str):
+        place = ":".join(str(item[part]) for part in ("file", "line", "column") if part in item)
+        return _value(item["name"]) + (f" at {on_one_line(place)}" if place else "")
+    return _value(item.get("lane", item) if isinstance(item, dict) else item)
+
+
+def on_one_line(text: str) -> str:
+    """A name that somebody gave, which may hold line breaks."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].replace('\\"', '"')
 
 
 def _show_bad(screen: Screen, result: DecisionReplay, log: str, most: int) -> None:
     for row in result.bad[:most]:
-        screen.note(("Error: ", "error"), (f"{log}:{row.line}: ", "place"), row.message)
+        screen.note(("Error: ", "error"), (f"{log}:{row.line}: ", "place"), on_one_line(row.message))
     if result.bad:
         hidden = len(result.bad) - most
         more = f", {hidden:,} of them not shown" if hidden > 0 else ""

@@ -209,13 +209,18 @@ def _of_the_ledger(again: Decision) -> tuple[Decision, ...]:
     return (FailureDecision(head("stop")),) if again.effect == "hand_off" else ()
 
 
+def _who(item: Any) -> Any:
+    """What an item of a list is about: lists about other rules or lanes are told whole."""
+    return (item.get("lane"), item.get("text")) if isinstance(item, dict) else None
+
+
 def _changes(where: str, before: Any, now: Any) -> Iterator[Change]:
-    """Every leaf that differs."""
+    """Every leaf that differs, and every list of other things."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in [*now, *(name for name in before if name not in now)]:
             place = f"{where}.{name}" if where else name
             yield from _changes(place, before.get(name, ABSENT), now.get(name, ABSENT))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+    elif isinstance(before, list) and isinstance(now, list) and [*map(_who, before)] == [*map(_who, now)]:
         for index, (one, other) in enumerate(zip(before, now, strict=True)):
             yield from _changes(f"{where}[{index}]", one, other)
     elif type(before) is not type(now) or before != now:

@@ -1,5 +1,6 @@
 """`policy replay --decisions`: the same decisions again, or where they differ."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -54,7 +55,7 @@ log.jsonl: 3 decisions
 
 log.jsonl:2: attempt of `t1`
   effect: refuse was recorded, now go
-  reason: over_ceiling was recorded, now null
+  reason: over_ceiling was recorded, now nothing
   reserved_nanos: 5 was recorded, now 450000
 """
     assert result.stdout == expected
@@ -88,6 +89,7 @@ def test_another_policy_is_said(run: Run, log: Path) -> None:
     kept = json.loads(log.read_text().splitlines()[0])["policy_digest"]
     expected = (
         f"log.jsonl: 3 decisions\n0 the same\n3 left out: made by the policy {kept[:12]}, this one is {now[:12]}\n"
+        "  ask with that version of the policy, its files named as they were\n"
     )
     assert result.stdout == expected
     assert was != now
@@ -99,6 +101,48 @@ def test_other_prices_are_said(run: Run, log: Path) -> None:
     result = run("replay", "--decisions", LOG, *SUPPORT)
     assert result.exit_code == 1
     assert "3 left out: made with the prices abababababab, these are " in result.stdout
+    assert result.stdout.endswith("  ask with the price lock of then (--prices)\n")
+
+
+def test_what_is_in_a_log_forges_no_line_of_the_answer(run: Run, log: Path) -> None:
+    entries = [json.loads(text) for text in log.read_text().splitlines()]
+    entries[0]["facts"]["outcome"] = "x\nError"
+    entries[1]["execution"] = 't1`\n"3" the same\x1b[2J'
+    changed = {"reason": "a\nb", "reserved": "5", "output_cap": "null", "rules": [{"name": "a\nb"}]}
+    entries[1]["decision"] |= changed
+    log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    expected = """\
+log.jsonl: 3 decisions
+1 the same
+1 different
+
+log.jsonl:2: attempt of `t1`\\n"3" the same\\u001b[2J`
+  reason: "a\\nb" was recorded, now nothing
+  reserved: "5" was recorded, now $0.00045
+  output_cap: "null" was recorded, now 500
+  rules: "a\\nb" was recorded, now ceiling 90s per outcome at support.policy:42:5
+"""
+    assert result.stdout == expected
+    assert result.stderr.startswith("Error: log.jsonl:1: the policy has no outcome `x\\nError`\n")
+
+
+def test_rules_are_named_where_others_decided(run: Run, log: Path) -> None:
+    rule = {"name": "cap", "text": "ceiling", "file": "support.policy", "line": 7, "column": 3}
+    changed(log, 2, rules=[rule])
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert "  rules: cap at support.policy:7:3 was recorded, now ceiling 90s per outcome at " in result.stdout
+
+
+def test_a_compressed_log_says_how_it_is_read(run: Run, log: Path) -> None:
+    Path("log.jsonl.gz").write_bytes(gzip.compress(log.read_bytes()))
+    result = run("replay", "--decisions", "log.jsonl.gz", *SUPPORT)
+    assert result.exit_code == 2
+    expected = """\
+Error: log.jsonl.gz: it is compressed
+  unpack it first: gunzip -c log.jsonl.gz | policy replay --decisions /dev/stdin …
+"""
+    assert result.stderr == expected
 
 
 def test_as_json(run: Run, log: Path) -> None:
