@@ -69,17 +69,24 @@ def _lock(screen: Screen, paths: tuple[str, ...], output: str | None, form: str)
     target = Path(output) if output is not None else _beside(paths)
     wanted = unstated(policy)
     if not wanted and not target.exists():
-        screen.say("every route states its price: ", ("nothing to lock", "good"))
+        if form == "json":
+            screen.json({"file": None, "digest": None, "models": [], "dropped": [], "unlisted": []})
+        else:
+            screen.say("no route leaves its price to a lock: ", ("nothing to lock", "good"))
         return CLEAN
     catalogue = open_catalogue(policy)
     found, unlisted = look_up(catalogue, wanted)
     lock = Lock.of(catalogue.currency, found)
+    dropped = [model for model in _locked(target) if model not in wanted]
     _write(target, lock.text)
     if form == "json":
         said = [{"model": error.place, "message": error.message, "hint": error.hint} for error in unlisted]
-        screen.json({"file": target.as_posix(), "digest": lock.digest, "models": list(lock.models), "unlisted": said})
+        written = {"file": target.as_posix(), "digest": lock.digest, "models": list(lock.models)}
+        screen.json({**written, "dropped": dropped, "unlisted": said})
     else:
         _show(screen, lock, target, catalogue)
+        for model in dropped:  # a policy of its own in the same directory may have left it there
+            screen.say(("note: ", "note"), f"{model} is no longer in it: no route leaves its price to this lock")
     for error in unlisted:
         screen.note(("Error: ", "error"), (f"{error.place}: ", "place"), error.message)
         screen.note((f"  {error.hint}", "hint"))
@@ -95,6 +102,16 @@ def _beside(paths: tuple[str, ...]) -> Path:
     if len(folders) > 1:
         raise click.UsageError("the policy lies in several directories: say with --output where its prices go")
     return folders[0] / LOCK_NAME
+
+
+def _locked(target: Path) -> list[str]:
+    """The models of the lock that is there by now; none of one that cannot be read."""
+    from policy_engine.prices.table import PriceTable
+
+    try:
+        return list(PriceTable.read(target).rates) if target.is_file() else []
+    except (ValueError, OSError):
+        return []
 
 
 def _write(target: Path, text: str) -> None:
@@ -121,8 +138,8 @@ def _show(screen: Screen, lock: "Lock", target: Path, catalogue: "Catalogue") ->
             Column("input", right=True),
             Column("cached", right=True),
             Column("output", right=True),
-            Column("estimated", right=True),
-            Column(""),
+            Column("estimated"),
+            Column(),
         ],
         indent="  ",
     )
@@ -137,8 +154,8 @@ def _show(screen: Screen, lock: "Lock", target: Path, catalogue: "Catalogue") ->
                     amount(each.input_picos),
                     cached,
                     amount(each.output_picos),
-                    amount(worst.input_picos),
-                    f"in, {amount(worst.output_picos)} out",
+                    f"{amount(worst.input_picos)} in, {amount(worst.output_picos)} out",
+                    "" if above or _is_named(model, entry.catalogue) else f"as {entry.catalogue}",
                 )
             )
     said = f": {count(len(lock.models), 'model')}, {catalogue.source}, {catalogue.on.isoformat()}"
@@ -149,3 +166,8 @@ def _show(screen: Screen, lock: "Lock", target: Path, catalogue: "Catalogue") ->
         later = catalogue.changes(model)
         if later is not None:
             screen.say(("note: ", "note"), f"{model} has other prices from {later.isoformat()} on: lock them then")
+
+
+def _is_named(model: str, catalogue: str) -> bool:
+    """Whether the catalogue has a model by the very name that the policy has for it."""
+    return model.lower() == catalogue.replace("/", ":", 1).lower()

@@ -23,8 +23,8 @@ class Difference:
     """What writing a lock again would change. `changed` is by model, `routes` are those of each."""
 
     table: "PriceTable"
-    source: str
-    day: str
+    source: str | None
+    day: str | None
     currency: str
     routes: dict[str, tuple[str, ...]]
     changed: dict[str, tuple[Change, ...]] = field(default_factory=dict)
@@ -95,11 +95,13 @@ def _difference(screen: Screen, paths: tuple[str, ...], lock: str | None) -> Dif
     from policy_engine.prices.table import PriceTable
 
     table = read_prices(paths, lock)
+    policy = checked_policy(paths, screen)
+    wanted = unstated(policy)
+    if table is None and not wanted:
+        return Difference(PriceTable(policy.currency), None, None, policy.currency, wanted)
     if table is None:
         raise Problem("there is no price lock beside the policy", hint="write one with `policy prices lock`")
-    policy = checked_policy(paths, screen)
     catalogue = open_catalogue(policy)
-    wanted = unstated(policy)
     entries, unlisted = look_up(catalogue, wanted)
     fresh = {model: entry.rates for model, entry in entries.items()}
     found = Difference(table, catalogue.source, catalogue.on.isoformat(), policy.currency, wanted, unlisted=unlisted)
@@ -162,6 +164,8 @@ def _show(screen: Screen, found: Difference) -> None:
 
 
 def _summary(found: Difference) -> list[str | tuple[str, str]]:
+    if found.source is None:
+        return ["no route leaves its price to a lock: ", ("nothing would change", "good")]
     against = f"{found.table.origin} against {found.source}, {found.day}: "
     if not found:
         return [against, ("nothing would change", "good")]

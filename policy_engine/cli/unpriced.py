@@ -47,8 +47,8 @@ def _hints() -> Callable[[str], str | None] | None:
     def hint(reference: str) -> str | None:
         try:
             catalogue.entry(reference)
-        except Unlisted:
-            return catalogue.hint(reference)
+        except Unlisted as error:
+            return error.hint
         return "`policy prices lock` knows its price; or add `rates`"
 
     return hint

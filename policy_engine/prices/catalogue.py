@@ -35,6 +35,8 @@ TOOLS = ("web_searches_kcount", "storage_searches_kcount")
 
 BATCH = {"processing": "batch"}
 
+RATES_HINT = "write `rates` on its routes"
+
 Amounts = dict[str, tuple[tuple[int, Decimal], ...]]
 """What a price key costs: pairs of a number of input tokens and the amount above it, ascending from -1."""
 
@@ -88,13 +90,21 @@ class Catalogue:
     def _find(self, reference: str) -> "tuple[Provider, ModelInfo]":
         maker, sign, model = _parted(reference)
         if sign and self._provider(maker) is None:
-            hint = self.hint(reference) or "write it as `provider:model`"
+            hint = self.hint(reference) or RATES_HINT
             raise Unlisted(f"the catalogue has no provider `{maker}`", reference, hint)
         try:
             return self._snapshot.find_provider_model(model, None, maker if sign else None, None)
         except LookupError:
-            hint = self.hint(reference) or "write `rates` on its routes"
+            if sign and (found := self._listed(maker, model)) is not None:
+                return found
+            hint = self.hint(reference) or (RATES_HINT if sign else f"write it as `provider:model`, or {RATES_HINT}")
             raise Unlisted("the catalogue does not have this model", reference, hint) from None
+
+    def _listed(self, maker: str, model: str) -> "tuple[Provider, ModelInfo] | None":
+        """The model that stands in the catalogue by this very name, though its provider's clients use another one."""
+        provider = self._provider(maker)
+        models = [] if provider is None else provider.models
+        return next(((provider, known) for known in models if provider and known.id.lower() == model.lower()), None)
 
     def _provider(self, maker: str) -> "Provider | None":
         from genai_prices.data_snapshot import find_provider_by_id
@@ -110,11 +120,12 @@ class Catalogue:
     def _rates(self, reference: str, model: "ModelInfo", context: Mapping[str, str] | None) -> Rates:
         """The dearest rates of the day: some models have a price by night."""
         moments = (datetime.combine(self.on, moment, moment.tzinfo or UTC) for moment in _times(model))
-        prices = [model.get_prices(moment, context) for moment in moments]
+        prices = [_amounts(model.get_prices(moment, context)) for moment in moments]
         amounts: Amounts = {}
-        for price in prices:
-            for key, found in _amounts(price).items():
-                amounts[key] = _dearer(amounts[key], found) if key in amounts else found
+        for key in dict.fromkeys(key for price in prices for key in price):
+            for price in prices:
+                found = price.get(key) or _instead(price, key)
+                amounts[key] = _dearer(amounts.get(key, found), found)
         self._by_tokens(reference, amounts)
         starts = sorted({start for steps in amounts.values() for start, _ in steps if start >= 0})
         base = before = _rates_at(amounts, -1)
@@ -130,9 +141,7 @@ class Catalogue:
         """Raises `Unlisted` where rates per token would leave something out."""
         for key, words in (("input_mtok", "input"), ("output_mtok", "output")):
             if key not in amounts:
-                raise Unlisted(
-                    f"the catalogue has no rate for its {words} tokens", reference, "write `rates` on its routes"
-                )
+                raise Unlisted(f"the catalogue has no rate for its {words} tokens", reference, RATES_HINT)
         other = [key for key in amounts if not key.endswith("_mtok") and key not in TOOLS]
         if other:
             what = other[0].replace("_kcount", "").replace("_", " ")
@@ -180,6 +189,14 @@ def _amounts(price: "ModelPrice") -> Amounts:
         elif value is not None:
             found[key] = ((-1, value.base), *((tier.start, tier.price) for tier in value.tiers))
     return found
+
+
+def _instead(price: Amounts, key: str) -> tuple[tuple[int, Decimal], ...]:
+    """What tokens cost by a price that has no rate of its own for them; of what is no token, nothing."""
+    others = ("cache_write_mtok", "cache_write_5m_mtok") if "cache_write" in key else ()
+    plain = ("output_mtok",) if key.startswith("output_") else ("input_mtok",)
+    names = (*others, *plain) if key.endswith("_mtok") else ()
+    return next((price[name] for name in names if name in price), ((-1, Decimal(0)),))
 
 
 def _dearer(

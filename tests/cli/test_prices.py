@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
-from genai_prices.types import ConditionalPrice, Provider, StartDateConstraint
+from genai_prices.types import ClauseEquals, ConditionalPrice, Provider, StartDateConstraint
 
 from policy_engine.cli import catalogue, rewriting
 from policy_engine.language.units import Rates, Tier
@@ -55,7 +55,7 @@ def _catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(genai_prices, "__version__", VERSION)
     monkeypatch.setattr(catalogue, "today", lambda: DAY)
-    maker = Provider(id="maker", name="Maker", api_pattern="x", models=MODELS)
+    maker = Provider(id="maker", name="Maker", api_pattern="x", models=MODELS, model_match=ClauseEquals(equals="soon"))
     set_custom_snapshot(DataSnapshot(providers=[maker], from_auto_update=False))
     yield
     set_custom_snapshot(None)
@@ -102,9 +102,9 @@ def test_lock_writes_the_prices_of_the_models_that_are_left_to_it(run: Run, shop
     assert result.stdout == (
         "shop/prices.lock.json: 2 models, genai-prices 0.2.3, 2026-11-22\n"
         "  per million tokens  input  cached  output  estimated\n"
-        "  maker:long             $3             $15      $3.75  in, $15 out\n"
-        "    above 200,000        $6          $22.50      $7.50  in, $22.50 out\n"
-        "  maker:mini          $0.15  $0.075   $0.60      $0.15  in, $0.60 out\n"
+        "  maker:long             $3             $15  $3.75 in, $15 out\n"
+        "    above 200,000        $6          $22.50  $7.50 in, $22.50 out\n"
+        "  maker:mini          $0.15  $0.075   $0.60  $0.15 in, $0.60 out\n"
     )
     assert (result.stderr, result.exit_code) == ("", 0)
     table = PriceTable.read(shop / "prices.lock.json")
@@ -114,12 +114,24 @@ def test_lock_writes_the_prices_of_the_models_that_are_left_to_it(run: Run, shop
     assert (shop / "prices.lock.json").read_bytes() == before
 
 
+def test_two_policies_of_one_directory_are_told_when_one_takes_the_lock_of_the_other(run: Run, shop: Path) -> None:
+    (shop / "b.policy").write_text('currency USD\nroute soon { model "soon" }\n', encoding="utf-8")
+    assert run("prices", "lock", "shop/b.policy").stdout.splitlines()[:3] == [
+        "shop/prices.lock.json: 1 model, genai-prices 0.2.3, 2026-11-22",
+        "  per million tokens  input  output  estimated",
+        "  soon                   $1      $2  $1 in, $2 out  as maker/soon",  # found by its name alone
+    ]
+    result = run("prices", "lock", "shop/a.policy", "--format", "json")
+    assert json.loads(result.stdout)["dropped"] == ["soon"]
+
+
 def test_lock_in_json(run: Run, shop: Path) -> None:
     data = json.loads(run("prices", "lock", "shop", "--format", "json").stdout)
     assert data == {
         "file": "shop/prices.lock.json",
         "digest": json.loads((shop / "prices.lock.json").read_text())["digest"],
         "models": ["maker:long", "maker:mini"],
+        "dropped": [],
         "unlisted": [],
     }
 
@@ -134,7 +146,7 @@ def test_lock_says_what_it_could_not_price_and_writes_the_rest(run: Run, shop: P
     result = run("prices", "lock", "shop")
     assert result.stderr == (
         "Error: x9:y: the catalogue has no provider `x9`\n"
-        "  write it as `provider:model`\n"
+        "  write `rates` on its routes\n"
         "Error: maker:logn: the catalogue does not have this model\n"
         "  did you mean `maker:long`?\n"
     )
@@ -153,14 +165,23 @@ def test_lock_says_when_prices_will_be_others(run: Run, shop: Path) -> None:
 
 def test_nothing_to_lock_writes_nothing(run: Run, desk: Path) -> None:
     result = run("prices", "lock", "support.policy")
-    assert (result.stdout, result.exit_code) == ("every route states its price: nothing to lock\n", 0)
+    assert (result.stdout, result.exit_code) == ("no route leaves its price to a lock: nothing to lock\n", 0)
+    assert json.loads(run("prices", "lock", "support.policy", "--format", "json").stdout)["file"] is None
     assert not (desk / "prices.lock.json").exists()
+    result = run("prices", "diff", "support.policy")
+    assert (result.stdout, result.exit_code) == ("no route leaves its price to a lock: nothing would change\n", 0)
+    data = json.loads(run("prices", "diff", "support.policy", "--format", "json").stdout)
+    assert (data["lock"], data["changed"], data["added"]) == (None, [], [])
 
 
 def test_a_lock_that_is_needed_no_more_is_emptied(run: Run, shop: Path) -> None:
     assert run("prices", "lock", "shop").exit_code == 0
     write(shop, "")
-    assert run("prices", "lock", "shop").stdout == ("shop/prices.lock.json: 0 models, genai-prices 0.2.3, 2026-11-22\n")
+    assert run("prices", "lock", "shop").stdout == (
+        "shop/prices.lock.json: 0 models, genai-prices 0.2.3, 2026-11-22\n"
+        "note: maker:long is no longer in it: no route leaves its price to this lock\n"
+        "note: maker:mini is no longer in it: no route leaves its price to this lock\n"
+    )
     assert dict(PriceTable.read(shop / "prices.lock.json").rates) == {}
 
 
@@ -485,4 +506,4 @@ def test_check_says_what_the_catalogue_makes_of_a_name(run: Run, shop: Path) -> 
     ]
     write(shop, 'currency USD\nroute r { model "elsewhere:x" }\nroute w { tool "web" }\nlane l { r -> w }\n')
     found = json.loads(run("check", "shop", "--format", "json").stdout)["diagnostics"]
-    assert [item["hint"] for item in found] == ["add `rates`, `cost` or a price table", "add a `cost`"]
+    assert [item["hint"] for item in found] == ["write `rates` on its routes", "add a `cost`"]

@@ -79,6 +79,11 @@ MODELS = [
     model("days", [ConditionalPrice(constraint=BEFORE, prices=price(input_mtok="1", output_mtok="2")),
                    ConditionalPrice(constraint=LATER, prices=price(input_mtok="5", output_mtok="6")),
                    ConditionalPrice(constraint=SOON, prices=price(input_mtok="3", output_mtok="4"))]),
+    model("night writes", [ConditionalPrice(prices=price(input_mtok="1", output_mtok="1", cache_write_mtok="2")),
+                           ConditionalPrice(constraint=NIGHT, prices=price(input_mtok="1", output_mtok="1",
+                                                                           cache_write_1h_mtok="1.5"))]),
+    ModelInfo(id="Long/Name", match=ClauseEquals(equals="accounts/long/name"), prices=price(
+        input_mtok="1", output_mtok="1")),
     model("free", price(input_mtok="0", output_mtok="0")),
     model("no output", price(input_mtok="0.02")),
     model("no input", price(output_mtok="0.02")),
@@ -136,8 +141,14 @@ def catalogue() -> Catalogue:
         ("maker:other service", Rates(3_000_000, 15_000_000)),
         ("maker:sounds", Rates(300_000, 2_500_000, dearest_input_picos=1_100_000, dearest_output_picos=30_000_000)),
         ("maker:cheap sounds", Rates(300_000, 2_500_000)),
-        ("maker:nights", Rates(550_000, 2_000_000, 100_000)),  # by day and by night, the dearer of each
+        (
+            "maker:nights",
+            Rates(550_000, 2_000_000, 130_000),
+        ),  # the dearer of each; by night there is no rate for what is cached
+        ("maker:night writes", Rates(1_000_000, 1_000_000, None, 2_000_000, 2_000_000)),
         ("maker:days", Rates(1_000_000, 2_000_000)),
+        ("maker:long/name", Rates(1_000_000, 1_000_000)),  # as the catalogue calls it
+        ("maker:accounts/long/name", Rates(1_000_000, 1_000_000)),  # as its provider does
         ("maker:free", Rates(0, 0)),
         ("plain", Rates(150_000, 600_000)),  # a name that tells its provider
         ("MAKER:Plain", Rates(150_000, 600_000)),
@@ -170,6 +181,7 @@ def test_a_later_price_is_known_of(day: dt.date, input_picos: int, next_day: dt.
     assert catalogue.changes("maker:batched soon") == SOON.start_date
 
 
+NAMELESS = "write it as `provider:model`, or write `rates` on its routes"
 NO_RATE = "the catalogue has no rate for its"
 
 
@@ -179,10 +191,11 @@ NO_RATE = "the catalogue has no rate for its"
         ("maker:plian", "maker:plian: the catalogue does not have this model; did you mean `maker:plain`?"),
         ("maker:x9", "maker:x9: the catalogue does not have this model; write `rates` on its routes"),
         ("mkaer:plain", "mkaer:plain: the catalogue has no provider `mkaer`; did you mean `maker:plain`?"),
-        ("zzz:plain", "zzz:plain: the catalogue has no provider `zzz`; write it as `provider:model`"),
+        ("zzz:plain", "zzz:plain: the catalogue has no provider `zzz`; write `rates` on its routes"),
+        ("zzz", f"zzz: the catalogue does not have this model; {NAMELESS}"),
         ("plian", "plian: the catalogue does not have this model; did you mean `maker:plain`?"),
-        ("", ": the catalogue does not have this model; write `rates` on its routes"),
-        (":", ":: the catalogue has no provider ``; write it as `provider:model`"),
+        ("", f": the catalogue does not have this model; {NAMELESS}"),
+        (":", ":: the catalogue has no provider ``; write `rates` on its routes"),
         ("maker:no output", f"maker:no output: {NO_RATE} output tokens; write `rates` on its routes"),
         ("maker:no input", f"maker:no input: {NO_RATE} input tokens; write `rates` on its routes"),
         (
