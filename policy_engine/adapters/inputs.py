@@ -41,8 +41,8 @@ TEXTS = frozenset(
 VERBATIM = frozenset(("arguments", "input", "cache_control", "citations", "caller", "annotations", "logprobs"))
 """Entries inside a conversation whose own entries mean nothing to a provider."""
 
-CONTENT = frozenset("role content summary encrypted_content text call_id name arguments input output".split())
-"""What an item of a conversation says. One with an id and none of it is a reference to what the provider keeps."""
+REFERENCE = frozenset(("id", "type", "status"))
+"""All that an item says which stands for one that the provider keeps."""
 
 OWN_TOOLS = frozenset((None, "function", "custom"))
 
@@ -115,4 +115,4 @@ def _is_reference(item: Mapping[str, Any]) -> bool:
         return False
     if item.get("type") == "reasoning":
         return not (item.get("encrypted_content") or item.get("content"))
-    return not CONTENT & set(item)
+    return REFERENCE.issuperset(name for name, value in item.items() if value is not None)

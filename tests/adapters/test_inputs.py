@@ -39,6 +39,11 @@ TOOL = {"type": "function", "name": "look", "parameters": {"type": "object", "pr
             "text_format": Verdict,
         },
         {"input": [{"type": "message", "id": "m", "role": "assistant", "content": []}], "extra_body": {"top_k": 2}},
+        {
+            "messages": [
+                {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "n"}}]}
+            ]
+        },
         {"input": [{"type": "function_call", "id": "f", "call_id": "c", "name": "look", "arguments": "{}"}]},
         {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "n", "input": {}}]}]},
         {"input": "hi", "model": "m", "timeout": object(), "extra_headers": {"type": "image"}},
