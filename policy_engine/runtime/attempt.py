@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from policy_engine.evaluation.decision import AttemptDecision, FailureDecision, ProgressDecision
 from policy_engine.evaluation.facts import AttemptFacts
-from policy_engine.ledger.protocol import Hold
+from policy_engine.ledger.protocol import MOST, Hold
 from policy_engine.ledger.windows import moment
 from policy_engine.runtime import checking
 from policy_engine.runtime.errors import Cut, NotRunning, Terminal
@@ -156,7 +156,7 @@ class Attempt:
         `actual`: the fields of `Usage`; without any, what `settle` was told or the meter counted, else the reserved
         amount is charged.
         """
-        self._book(Usage(**actual) if actual else self._known())
+        self._book(self._stated(actual) if actual else self._known())
         self.step.ended = "succeeded"
         return self.over
 
@@ -166,10 +166,15 @@ class Attempt:
         Raises `FactError` for what is no error class of the policy.
         """
         checking.known("error class", error, self.step.execution.edition.checked.error_classes)
+        usage = self._stated(actual) if actual else self._known()
+        return self._fail(error, usage, usage.input_tokens)
+
+    def _fail(self, error: str, usage: Usage, sent: int | None = None) -> FailureDecision:
+        """`sent` are its input tokens, as far as somebody has said; else it is as many as were asked for."""
         self.error = error
-        self._book(Usage(**actual) if actual else self._known())
+        self._book(usage)
         self.step.failures += 1
-        return self.step.fail(error, input_tokens=actual.get("input_tokens"))
+        return self.step.fail(error, input_tokens=self.asked.input_tokens if sent is None else sent)
 
     def release(self) -> None:
         """Give it back, charging nothing: the call was never made."""
@@ -272,7 +277,7 @@ class Attempt:
     def fail_as(self, failure: Failure) -> FailureDecision:
         """`fail`, charging nothing if the failure was certainly not billed and nothing else was said."""
         if not failure.billed and self._told is None and not self.meter.counted:
-            return self.fail(failure.error, input_tokens=0, output_tokens=0, cost_nanos=0)
+            return self._fail(failure.error, Usage(0, 0, cost_nanos=0))
         return self.fail(failure.error)
 
     def _failure(self, error: BaseException | None) -> Failure | None:
@@ -296,19 +301,29 @@ class Attempt:
             return self._told
         return self.meter.usage()
 
+    def _stated(self, actual: Used) -> Usage:
+        usage = Usage(**actual)
+        amounts = (usage.input_tokens or 0, usage.output_tokens or 0, self._cost(usage))
+        if not all(0 <= amount <= MOST for amount in amounts):
+            raise UsageError("an amount is negative, or more than a ledger can count")
+        return usage
+
     def _require_open(self) -> None:
         if self.step.open is not self or self.ended:
             raise NotRunning("this attempt has ended: what it used is said inside its `with`")
 
     def _book(self, usage: Usage) -> None:
-        self._require_open()
-        self.ended = True
-        self.step.open = None
-        amounts: dict[str, int] = {}
+        with self.step.execution.lock:  # of two threads, one ends it
+            self._require_open()
+            self.ended = True
+            self.step.open = None
+        cost, tokens = self._cost(usage), (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        if max(cost, tokens) > MOST:  # nobody can have used that, and no ledger could go on counting
+            usage, cost = Usage(), self.reserved_nanos
+        self.usage, self.cost_nanos = usage, cost
+        amounts = {"spent": cost}
         if usage.input_tokens is not None and usage.output_tokens is not None:
-            amounts["tokens"] = usage.input_tokens + usage.output_tokens
-        self.usage = usage
-        self.cost_nanos = amounts["spent"] = self._cost(usage)
+            amounts["tokens"] = tokens
         self.over = self.step.settle(self, amounts)
         self._tell("attempt_ended")
 

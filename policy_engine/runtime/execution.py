@@ -158,7 +158,7 @@ class Execution(Tally):
             estimate_nanos=None if estimate is None else nanos(estimate, self.edition.currency),
             errors=ErrorMap(errors, self.edition.checked.error_classes, self.errors) if errors else self.errors,
         )
-        with self._lock:
+        with self.lock:
             self._steps.append(step)
         return step
 
@@ -258,7 +258,7 @@ class Execution(Tally):
 
     def forked(self) -> None:
         """In a process that was forked off: the parent goes on with it, and settles what is open."""
-        self._lock = RLock()  # a thread that held it is not here
+        self.lock = RLock()  # a thread that held it is not here
         self.began_here = False
         self.lose("goes on in the process that began it")
         for step in self._steps:
@@ -272,7 +272,7 @@ class Execution(Tally):
 
     def hand_off(self, route: Route) -> bool:
         """End in a handoff, at its flat cost; False if it has ended, or is somebody else's by now."""
-        with self._lock:
+        with self.lock:
             before = self.handoff_nanos
             self.handoff_nanos += route.cost_nanos or 0
             decision = self.try_settle("hand_off")
@@ -285,7 +285,7 @@ class Execution(Tally):
 
     def renew(self, now_micros: int, expires_micros: int) -> None:
         """Keep the lease, and all that is held, until a later time. Raises `LedgerUnavailable`."""
-        with self._lock:
+        with self.lock:
             if not self.is_running or self.engine.escrow.owes:
                 return
             holds = [*self._admitted_by, *self.open_holds()]
@@ -307,7 +307,7 @@ class Execution(Tally):
             raise
 
     def _settle(self, event: str) -> SettleDecision:
-        with self._lock:
+        with self.lock:
             if self._lost or event in _BY_ITS_OWNER:
                 self._require_ours()
             now = self.engine.clock.now_micros()

@@ -14,26 +14,27 @@ class Tally:
         """`holds` is what the ids of all its holds begin with."""
         self.attempts = 0
         self.spent_nanos = 0
-        self._lock = RLock()
+        self.lock = RLock()
+        """Whoever ends an attempt, or changes what stands here, has it."""
         self._holds = holds
         self._numbered = 0
         self._held: dict[str, tuple[Sequence[Charge], tuple[int, ...] | None]] = {}
 
     def next_hold(self) -> str:
         """The id of the next attempt's hold."""
-        with self._lock:
+        with self.lock:
             self._numbered += 1
             return f"{self._holds}{self._numbered}"
 
     def reserved(self, hold_id: str, charges: Sequence[Charge]) -> None:
         """An attempt holds something."""
-        with self._lock:
+        with self.lock:
             self._held[hold_id] = (charges, None)
             self.attempts += 1
 
     def incurred(self, hold_id: str, actual: dict[str, int], cost_nanos: int) -> None:
         """It was settled: what it came to by quantity, the reserved amount where that is left out."""
-        with self._lock:
+        with self.lock:
             charges, _ = self._held[hold_id]
             came_to = tuple([actual.get(charge.counter.meter.quantity, charge.amount) for charge in charges])
             self._held[hold_id] = (charges, came_to)
@@ -41,13 +42,13 @@ class Tally:
 
     def released(self, hold_id: str) -> None:
         """An attempt that was never made."""
-        with self._lock:
+        with self.lock:
             del self._held[hold_id]
             self.attempts -= 1
 
     def own_charges(self) -> list[tuple[Charge, int | None]]:
         """Every charge of its attempts, with what it came to."""
-        with self._lock:
+        with self.lock:
             return [
                 (charge, None if came_to is None else came_to[place])
                 for charges, came_to in self._held.values()
@@ -73,5 +74,5 @@ class Tally:
 
     def open_holds(self) -> list[str]:
         """The ids of what is held still."""
-        with self._lock:
+        with self.lock:
             return [hold_id for hold_id, (_, came_to) in self._held.items() if came_to is None]

@@ -134,7 +134,7 @@ def test_a_child_does_not_tell_what_its_parent_owes(tmp_path: Path) -> None:
 def test_a_lock_that_was_held_at_the_fork_stops_no_child() -> None:
     made = engine(ledger=MemoryLedger(), lease_seconds=60.0)
     run = made.execution("draft", customer="acme")
-    locks = (made.leases._lock, made.escrow._lock, made.editions._lock, run._lock)
+    locks = (made.leases._lock, made.escrow._lock, made.editions._lock, run.lock)
     for lock in locks:
         lock.acquire()  # as another thread would that is not in the child
 

@@ -1,0 +1,127 @@
+"""How an attempt ends: once, at an amount that can be booked, and with what its step may go by."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.ledger.protocol import Ledger
+from policy_engine.runtime.attempt import Attempt
+from policy_engine.runtime.errors import NotRunning
+from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.mapping import Failure
+from policy_engine.runtime.usage import UsageError
+from tests.runtime.desk import ASKS, CENT, Odd, engine, ledger, spent
+
+__all__ = ["ledger"]  # a fixture
+
+WORST = 30 * CENT
+
+
+# ---------------------------------------------------------------- what its step may go by
+
+
+def _timeout(attempt: Attempt) -> None:
+    raise TimeoutError
+
+
+def _certainly_not_billed(attempt: Attempt) -> None:
+    raise Odd
+
+
+def _told(attempt: Attempt) -> None:
+    attempt.settle(input_tokens=40, output_tokens=10)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    ("rule", "fails", "route"),
+    [
+        ("fallback big when input_tokens > 50", _timeout, "big"),
+        ("fallback big when input_tokens > 50", _certainly_not_billed, "big"),  # it was sent, and turned away
+        ("fallback big when input_tokens <= 50", _timeout, None),
+        ("fallback big when input_tokens <= 50", _certainly_not_billed, None),
+        ("fallback big when input_tokens <= 50", _told, "big"),
+        ("fallback big when input_tokens > 50", _told, None),
+    ],
+)
+def test_a_fallback_knows_what_was_sent(rule: str, fails: Callable[[Attempt], None], route: str | None) -> None:
+    made = engine({"outcome": rule}, errors={Odd: Failure("timeout", billed=False)})
+    went = []
+
+    def work(run: Execution) -> None:
+        with run:
+            for attempt in run.step("write", **ASKS):
+                with attempt:
+                    went.append(attempt.route)
+                    fails(attempt)
+
+    with pytest.raises((TimeoutError, Odd)):
+        work(made.execution("draft", customer="acme"))
+    assert went == (["mini"] if route is None else ["mini", route])
+
+
+# ---------------------------------------------------------------- amounts
+
+
+@pytest.mark.parametrize(
+    "actual",
+    [
+        {"input_tokens": -5, "output_tokens": 1},
+        {"input_tokens": 1, "output_tokens": 10**30},
+        {"cost_nanos": -1},
+        {"cost_nanos": 2**63},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("word", ["succeed", "fail"])
+def test_what_cannot_be_booked_is_told_and_the_reserved_amount_charged(
+    ledger: Ledger, actual: dict[str, Any], word: str
+) -> None:
+    with engine(ledger=ledger).execution("draft", customer="acme") as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt, pytest.raises(UsageError):
+                attempt.succeed(**actual) if word == "succeed" else attempt.fail("timeout", **actual)
+        run.deliver()
+    assert run.spent_nanos == WORST
+    assert spent(ledger) == (WORST, 0)
+
+
+def test_a_count_beyond_counting_charges_the_reserved_amount(ledger: Ledger) -> None:
+    """It adds up to more than fits; else the hold would stay for good, and the execution could not be ended."""
+    made = engine(ledger=ledger, mode="shadow")
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                for _ in range(10):
+                    attempt.meter.add(10**12)
+        run.deliver()
+    assert run.spent_nanos == WORST
+    assert spent(ledger) == (WORST, 0)
+
+
+# ---------------------------------------------------------------- once
+
+
+def test_of_many_threads_one_ends_it() -> None:
+    made = engine(ledger=MemoryLedger())
+    for _ in range(50):
+        with made.execution("draft", customer="acme") as run:
+            attempt = next(run.step("write", **ASKS))
+            together = Barrier(4)
+
+            def end(attempt: Attempt = attempt, together: Barrier = together) -> int:
+                together.wait()
+                try:
+                    attempt.succeed(input_tokens=10, output_tokens=10)
+                except NotRunning:
+                    return 0
+                return 1
+
+            with ThreadPoolExecutor(4) as pool:
+                ended = [pool.submit(end) for _ in range(4)]
+            assert sum(one.result() for one in ended) == 1
+        assert run.spent_nanos == 3 * CENT
