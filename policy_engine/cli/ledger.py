@@ -1,9 +1,9 @@
 """`policy ledger`: what a ledger holds, whether it adds up, and forgetting what is old."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -76,38 +76,58 @@ def ledger_command(
     for option, value in {**given, "--parquet": parquet or None}.items():
         if value is not None and action not in OF[option]:
             raise click.UsageError(f"{option} belongs to `policy ledger {OF[option][0]}`")
+    if parquet and output is None:
+        raise click.UsageError("--parquet needs --output FILE")
+    path = path or _default()
     screen = Screen(color)
-    with _opened(path) as ledger:
+    with _opened(path, writes=action == "prune") as ledger:
         if action == "show":
-            return _show(screen, ledger, customer, 50 if most is None else most, form)
+            return _show(screen, ledger, path, customer, 50 if most is None else most, form)
         if action == "export":
-            return _export(screen, ledger, what or "entries", output, parquet)
+            return _export(screen, ledger, path, what or "entries", output, parquet)
         if action == "verify":
-            return _verify(screen, ledger, form)
+            return _verify(screen, ledger, path, form)
         return _prune(screen, ledger, before, form)
 
 
-@contextmanager
-def _opened(path: str | None) -> "Iterator[SqliteLedger]":
-    """A ledger that is there. Raises `Problem` for one that cannot be used."""
-    from policy_engine.ledger.protocol import LedgerUnavailable
-    from policy_engine.ledger.sqlite import SqliteLedger, default_path
+def _default() -> str:
+    from policy_engine.ledger.sqlite import default_path
 
-    path = path or default_path()
-    try:
-        ledger = SqliteLedger(path, create=False)
+    return default_path()
+
+
+@contextmanager
+def _opened(path: str, *, writes: bool) -> "Iterator[SqliteLedger]":
+    """A ledger that is there; a copy of it for those who may only read. Raises `Problem` for one that is of no use."""
+    from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
+
+    with ExitStack() as stack:
         try:
-            yield ledger
-        finally:
-            ledger.close()
+            yield _ledger(stack, path, writes=writes)
+        except LedgerUnavailable as error:
+            raise Problem(f"{error.message} ({error.code})", path if error.where else None, hint=error.hint) from None
+        except LedgerError as error:
+            raise Problem(str(error), path) from None
+
+
+def _ledger(stack: ExitStack, path: str, *, writes: bool) -> "SqliteLedger":
+    from policy_engine.ledger.protocol import LedgerUnavailable
+    from policy_engine.ledger.sqlite import SqliteLedger
+    from policy_engine.ledger.sqlite.copying import copied
+    from policy_engine.ledger.sqlite.failures import READONLY, UNOPENED
+
+    try:
+        return stack.enter_context(SqliteLedger(path, create=False))
     except LedgerUnavailable as error:
-        raise Problem(f"{error.message} ({error.code})", error.where or path, hint=error.hint) from None
+        if writes or error.code not in (READONLY, UNOPENED) or not Path(path).is_file():
+            raise
+        return stack.enter_context(SqliteLedger(stack.enter_context(copied(path)), create=False))
 
 
 # ---------------------------------------------------------------- actions
 
 
-def _show(screen: Screen, ledger: "SqliteLedger", customer: str | None, most: int, form: str) -> int:
+def _show(screen: Screen, ledger: "SqliteLedger", path: str, customer: str | None, most: int, form: str) -> int:
     from policy_engine.cli.ledger_tables import Shown
 
     with ledger.book() as book:
@@ -115,43 +135,38 @@ def _show(screen: Screen, ledger: "SqliteLedger", customer: str | None, most: in
     if form == "json":
         screen.json(shown.to_json())
     else:
-        shown.show(screen, ledger.path, most)
+        shown.show(screen, path, most)
     return CLEAN
 
 
-def _export(screen: Screen, ledger: "SqliteLedger", what: str, output: str | None, parquet: bool) -> int:
-    from policy_engine.ledger.listing import LISTS
+def _export(screen: Screen, ledger: "SqliteLedger", path: str, what: str, output: str | None, parquet: bool) -> int:
+    from policy_engine.cli.ledger_export import export
 
-    if parquet and output is None:
-        raise click.UsageError("--parquet needs --output FILE")
     with ledger.book() as book:
-        rows = LISTS[what](book)
-        if parquet:
-            assert output is not None  # noqa: S101 - looked at above
-            _parquet()(rows, output)
-        elif output is not None:
-            with open(output, "w", encoding="utf-8") as file:  # noqa: PTH123 - an error names the path as it was given
-                file.writelines(line + "\n" for line in map(_line, rows))
-        else:
-            for row in rows:
-                screen.raw(_line(row) + "\n")
-            sys.stdout.flush()
+        export(screen, book, what, output, parquet=parquet, ledger=path)
     return CLEAN
 
 
-def _verify(screen: Screen, ledger: "SqliteLedger", form: str) -> int:
+def _verify(screen: Screen, ledger: "SqliteLedger", path: str, form: str) -> int:
     from policy_engine.cli.ledger_tables import difference_row, show_differences
-    from policy_engine.ledger.verification import differences
+    from policy_engine.ledger.protocol import LedgerUnavailable
+    from policy_engine.ledger.verification import contradictions, differences
 
     with ledger.book() as book:
         damage = list(book.damage())
-        counted = {"entries": sum(1 for _ in book.entries()), "balances": sum(1 for _ in book.balances())}
-        counted["grants"] = sum(1 for _ in book.lots())
-        found = list(differences(book))
+        try:
+            counted = {"entries": sum(1 for _ in book.entries()), "balances": sum(1 for _ in book.balances())}
+            counted["grants"] = sum(1 for _ in book.lots())
+            damage += contradictions(book)
+            found = list(differences(book))
+        except LedgerUnavailable:
+            for said in damage:
+                screen.note(("damage: ", "error"), said)
+            raise
     if form == "json":
         screen.json({**counted, "damage": damage, "differences": [difference_row(item) for item in found]})
     else:
-        show_differences(screen, ledger.path, counted, damage, found)
+        show_differences(screen, path, counted, damage, found)
     return FINDINGS if found or damage else CLEAN
 
 
@@ -172,23 +187,6 @@ def _prune(screen: Screen, ledger: "SqliteLedger", before: str | None, form: str
 # ---------------------------------------------------------------- words
 
 
-def _line(row: dict[str, Any]) -> str:
-    """One row as JSON: amounts and times are texts, as JSON's numbers are not exact."""
-    import json
-
-    return json.dumps(row, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else f"{value:f}")
-
-
-def _parquet() -> Callable[[Iterator[dict[str, Any]], str], int]:
-    try:
-        from policy_engine.ledger.parquet import write
-    except ModuleNotFoundError as error:
-        if error.name != "polars":
-            raise
-        raise Problem("--parquet needs the extra `batch`", hint="pip install 'policy_engine[batch]'") from None
-    return write
-
-
 def _micros(text: str) -> int:
     """A date (its first moment, in UTC), a time, or an age."""
     import time
@@ -197,11 +195,16 @@ def _micros(text: str) -> int:
     from policy_engine.language.units import UnitError, duration_micros
     from policy_engine.ledger.windows import micros_of
 
+    no_time = click.UsageError(f"--before: `{text}` is no date, time or age; write 2026-09-01 or 90d")
+
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         try:
-            return time.time_ns() // 1000 - duration_micros(text)
+            age = duration_micros(text)
         except UnitError:
-            raise click.UsageError(f"--before: `{text}` is no date, time or age; write 2026-09-01 or 90d") from None
+            raise no_time from None
+        if age < 0:
+            raise no_time from None  # nobody means what has yet to begin
+        return time.time_ns() // 1000 - age
     return micros_of(found if found.tzinfo is not None else found.replace(tzinfo=UTC))

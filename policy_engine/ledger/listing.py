@@ -1,10 +1,11 @@
 """What a ledger holds as flat rows: for tables, JSON lines and Parquet.
 
-Amounts are exact decimals: currency units where money is counted (`0.035`), else whole numbers. Times are UTC.
+Amounts are exact decimals: currency units where money is counted (`0.035`), else whole numbers. Times are UTC; what the
+calendar does not reach stands at its end.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,8 @@ MONEY = ("spent", "overage")
 """The quantities that are money."""
 
 NANO_PLACES = 9
+
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 Row = dict[str, Any]
 
@@ -38,7 +41,7 @@ def entries(book: Book) -> Iterator[Row]:
             "hold": hold.id,
             "execution": hold.execution or None,
             "state": entry.state,
-            "at": moment(entry.at_micros),
+            "at": _time(entry.at_micros),
             "expires": _moment(hold.expires_micros),
             "owner": hold.owner or None,
             "grant": hold.grant,
@@ -80,7 +83,7 @@ def executions(book: Book) -> Iterator[Row]:
             "handoff": money(record.handoff_nanos),
             "revenue": money(record.revenue_nanos),
             "attempts": record.attempts,
-            "admitted": moment(record.admitted_micros),
+            "admitted": _time(record.admitted_micros),
             "delivered": _moment(record.delivered_micros),
             "owner": record.owner or None,
             "lease": _moment(record.lease_micros),
@@ -120,7 +123,7 @@ def grants(book: Book) -> Iterator[Row]:
             "left": grant.left - lot.held - lot.consumed,
             "price": money(grant.price_nanos),
             "priority": grant.priority,
-            "effective": moment(grant.effective_micros),
+            "effective": _time(grant.effective_micros),
             "expires": _moment(grant.expires_micros),
         }
 
@@ -135,5 +138,13 @@ def _place(counter: Counter) -> Row:
     return {"counter": str(counter.meter), "key": counter.key or None, "window": counter.window or None}
 
 
+def _time(micros: int) -> datetime:
+    """The moment; the calendar's first or last one where it has no such day."""
+    try:
+        return moment(micros)
+    except OverflowError:
+        return FIRST if micros < 0 else LAST
+
+
 def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else moment(micros)
+    return None if micros is None else _time(micros)

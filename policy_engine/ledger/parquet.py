@@ -1,7 +1,9 @@
 """A list of a ledger as a Parquet file. Needs the extra `batch`."""
 
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from itertools import islice
+from pathlib import Path
 
 import polars as pl
 
@@ -22,10 +24,12 @@ TYPES = {name: kind for kind, names in _TYPES.items() for name in names}
 
 
 def write(rows: Iterable[Row], path: str) -> int:
-    """Write every row; answers how many. A list without rows is a file without columns."""
+    """Write every row; answers how many. A list without rows is a file without columns. Raises `OSError`."""
     frames = [_frame(chunk) for chunk in _chunks(rows)]
     table = pl.concat(frames) if frames else pl.DataFrame()
-    table.write_parquet(path)
+    written = BytesIO()
+    table.write_parquet(written)
+    Path(path).write_bytes(written.getbuffer())  # errors of the disk come as those of any file
     return table.height
 
 

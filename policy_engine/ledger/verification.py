@@ -1,10 +1,35 @@
-"""Every balance, worked out anew from the entries."""
+"""Every balance, worked out anew from the entries; and what no row of a ledger can say."""
 
+import json
 from collections.abc import Iterator
+from hashlib import sha256
 
 from msgspec import Struct
 
-from policy_engine.ledger.protocol import HELD, LAPSED, SETTLED, Book, Counter
+from policy_engine.language.checked import SPENT
+from policy_engine.language.checker.policy_set import digest
+from policy_engine.language.source import Source
+from policy_engine.ledger.listing import money
+from policy_engine.ledger.protocol import (
+    DELIVERED,
+    FINAL,
+    HELD,
+    LAPSED,
+    MOST,
+    RELEASED,
+    REVERSED,
+    SETTLED,
+    Book,
+    Counter,
+    Document,
+    Entry,
+)
+
+RUNNING = "running"
+"""The state of an execution that has neither delivered nor ended."""
+
+DIGEST_LENGTH = 64
+"""Digits of a SHA-256: what is shorter is not a digest, and vouches for nothing."""
 
 
 class Difference(Struct, frozen=True):
@@ -34,7 +59,7 @@ def differences(book: Book) -> Iterator[Difference]:
             if unit is not None:
                 held[unit] = held.get(unit, 0) + 1
         elif entry.state in (SETTLED, LAPSED):
-            for charge, amount in zip(charges, entry.incurred, strict=True):
+            for charge, amount in zip(charges, entry.incurred, strict=False):  # see `contradictions`
                 settled[charge.counter] = settled.get(charge.counter, 0) + amount
             if unit is not None:
                 consumed[unit] = consumed.get(unit, 0) + 1
@@ -58,3 +83,66 @@ def differences(book: Book) -> Iterator[Difference]:
         yield from (Difference(what, 0, amount, counter=counter) for counter, amount in amounts.items() if amount)
     for what, units in (("held", held), ("consumed", consumed)):
         yield from (Difference(what, 0, amount, grant=grant) for grant, amount in units.items() if amount)
+
+
+def contradictions(book: Book) -> Iterator[str]:
+    """What rows say that cannot be, in words: nothing that a ledger writes itself."""
+    spent: dict[str, tuple[int, int]] = {}
+    for entry in book.entries():
+        yield from (f"hold `{entry.hold.id}` {said}" for said in _impossible(entry))
+        least, most = spent.get(entry.hold.execution, (0, 0))
+        low, high = _spent(entry)
+        spent[entry.hold.execution] = least + low, most + high
+    for record in book.executions():
+        name = f"execution `{record.id}`"
+        if record.state not in (RUNNING, DELIVERED, *FINAL):
+            yield f"{name} is `{record.state}`, which is no state"
+        elif record.state != RUNNING:
+            least, most = spent.get(record.id, (0, 0))
+            if not least <= record.spent_nanos <= most:
+                come_to = f"{money(least):f}" if least == most else f"{money(least):f} to {money(most):f}"
+                yield f"{name} says that it spent {money(record.spent_nanos):f}, and its attempts come to {come_to}"
+    for lot in book.lots():
+        if lot.held + lot.consumed > lot.grant.left:
+            yield f"grant `{lot.grant.id}` has {lot.grant.left} units, and {lot.held + lot.consumed} are taken"
+    for document in book.documents():
+        if len(document.digest) == DIGEST_LENGTH and _digest(document) != document.digest:
+            yield f"the text kept as {document.kind} {document.digest[:12]} is another one by now"
+
+
+def _impossible(entry: Entry) -> Iterator[str]:
+    charges = entry.hold.charges
+    if entry.state not in (HELD, SETTLED, RELEASED, LAPSED, REVERSED):
+        yield f"is `{entry.state}`, which is no state"
+    elif len(entry.incurred) != (len(charges) if entry.state in (SETTLED, LAPSED) else 0):
+        came_to = f"{len(entry.incurred)} of {len(charges)} charges say what they came to"
+        yield f"is {entry.state}, and {came_to}"
+    if any(amount < 0 for amount in (*entry.incurred, *(charge.amount for charge in charges))):
+        yield "has an amount below zero"
+
+
+def _spent(entry: Entry) -> tuple[int, int]:
+    """The least and the most an execution may say of this attempt.
+
+    Whoever took it over counted the whole reserved amount, and the actual may have been told after that. What is held
+    still may come to anything.
+    """
+    for place, charge in enumerate(entry.hold.charges):
+        if charge.counter.meter == SPENT:
+            if entry.state == HELD:
+                return 0, MOST
+            incurred = entry.incurred[place] if place < len(entry.incurred) else 0
+            return min(incurred, charge.amount), max(incurred, charge.amount)
+    return 0, 0
+
+
+def _digest(document: Document) -> str:
+    """What the text of a document comes to, by its kind."""
+    if document.kind == "prices":
+        return sha256(document.text.encode()).hexdigest()
+    if document.kind == "policy":
+        try:
+            return digest(Source(name, text) for name, text in json.loads(document.text))
+        except (ValueError, TypeError):
+            return ""
+    return document.digest

@@ -216,7 +216,7 @@ def test_prune(run: Run, file: Path, before: str, removed: int) -> None:
     run("ledger", "show", "ledger.db")  # brings the file up to date
     spoil(
         file,
-        "UPDATE executions SET state = 'aborted'",
+        "UPDATE executions SET state = 'aborted', spent_nanos = 20000000",
         "UPDATE holds SET state = 'released' WHERE state = 'held'",
         "UPDATE counters SET reserved = 0",
         "UPDATE grants SET held = 0",

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from policy_engine.evaluation.facts import Grant
 from policy_engine.ledger.protocol import HELD, LAPSED, SETTLED, Charge, Counter, ExecutionRecord, Hold
 from policy_engine.ledger.sqlite import SqliteLedger
-from policy_engine.ledger.verification import differences
+from policy_engine.ledger.verification import contradictions, differences
 from tests.ledger.conformance import COUNT, OWN, SPENT
 
 ADMITTED = Counter(COUNT, "", "2026-11")
@@ -174,6 +174,7 @@ def look(path: Path, notes: Path, *, still_running: bool) -> str:
         with ledger.book() as book:
             assert list(book.damage()) == []
             assert list(differences(book)) == []
+            assert [said for said in contradictions(book) if "says that it spent" not in said] == []  # it does not
             entries = {entry.hold.id: entry for entry in book.entries()}
             records = {record.id: record for record in book.executions()}
             balances = {balance.counter: balance for balance in book.balances()}

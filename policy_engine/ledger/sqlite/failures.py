@@ -114,6 +114,15 @@ def replaced(path: str) -> LedgerUnavailable:
     )
 
 
+def written_meanwhile(path: str) -> LedgerUnavailable:
+    return LedgerUnavailable(
+        "it cannot be written here, and was written by others each time it was copied",
+        code=READONLY,
+        where=path,
+        hint="ask again, as a user who may write the file and its directory",
+    )
+
+
 def old_library(path: str, least: str) -> LedgerUnavailable:
     return LedgerUnavailable(
         f"this Python has SQLite {sqlite3.sqlite_version}, and a ledger needs {least}",

@@ -258,7 +258,7 @@ class SqliteLedger:
     @contextmanager
     def book(self) -> Iterator[SqliteBook]:
         with self._store.moment() as connection:
-            yield SqliteBook(connection)
+            yield SqliteBook(connection, self.path)
 
     def prune(self, before_micros: int) -> Pruned:
         return pruning.prune(self._store, before_micros)
