@@ -104,21 +104,31 @@ def test_steps_side_by_side_draw_on_what_is_left(ledger: Ledger) -> None:
 
 
 def test_tasks_side_by_side_draw_on_what_is_left(ledger: Ledger) -> None:
+    """As above: none is settled before all have asked."""
     made = engine({"outcome": "ceiling $1 per outcome"}, ledger=ledger)
+    asked: list[int] = []
 
-    async def step(run: Any, number: int) -> bool:
+    async def step(run: Any, number: int, asked_all: asyncio.Event) -> bool:
+        def ask() -> None:
+            asked.append(number)
+            if len(asked) == 8:
+                asked_all.set()
+
         try:
             async for attempt in run.step(f"part {number}", **ASKS):
                 async with attempt:
-                    await asyncio.sleep(0.01)
+                    ask()
+                    await asked_all.wait()
                     attempt.settle(input_tokens=50, output_tokens=25)
         except Stopped:
+            ask()
             return False
         return True
 
     async def main() -> tuple[int, int]:
+        asked_all = asyncio.Event()
         async with made.execution("draft", customer="acme") as run:
-            went = await asyncio.gather(*(step(run, number) for number in range(8)))
+            went = await asyncio.gather(*(step(run, number, asked_all) for number in range(8)))
             run.deliver()
         return sum(went), run.spent_nanos
 
