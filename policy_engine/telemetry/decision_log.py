@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from policy_engine.evaluation.decision import Decision
 from policy_engine.evaluation.facts import Facts
 from policy_engine.runtime.clock import Clock, SystemClock
-from policy_engine.runtime.observing import Observer
+from policy_engine.runtime.observing import Observer, log
 from policy_engine.telemetry.entries import Entry, entry_of, line_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class DecisionLog(Observer):
         elif fsync:
             raise ValueError("only a file can be synced: give `fsync` with a path")
         elif isinstance(to, logging.Logger):
-            self._write = lambda entry: to.info("%s", line_of(entry))
+            self._write = LoggedLines(to).write
         else:
             self._write = to
 
@@ -80,6 +80,23 @@ class DecisionLog(Observer):
         self.close()
 
 
+class LoggedLines:
+    """Lines as messages of a logger. One that does not take them is reported once, as nothing else would show it."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._is_said = False
+
+    def write(self, entry: Entry) -> None:
+        if self._logger.isEnabledFor(logging.INFO):
+            self._logger.info("%s", line_of(entry))
+        elif not self._is_said:
+            self._is_said = True
+            log.warning(
+                "decisions are lost: the logger `%s` takes nothing of level INFO; set its level", self._logger.name
+            )
+
+
 class AppendedFile:
     """Lines at the end of a file, each in one write."""
 
@@ -87,34 +104,31 @@ class AppendedFile:
         self._fsync = fsync
         self._lock = Lock()
         self._file = Path(path).open("ab+", buffering=0)  # noqa: SIM115 - open for as long as the log is
-        self._torn = not self._ends_in_a_line()
 
     def write(self, entry: Entry) -> None:
         """Append one line. Raises `OSError` if the disk does not take it, `ValueError` after `close`."""
         line = line_of(entry).encode("ascii") + b"\n"
         with self._lock:
-            if self._torn:
-                line = b"\n" + line  # what is left of a line that was never finished stays one bad line
-            self._torn = True
-            written = self._file.write(line)
-            while written is not None and written < len(line):
-                line = line[written:]
+            if not self._ends_in_a_line():
+                line = b"\n" + line  # what this process or another could not finish stays one bad line
+            while line:
                 written = self._file.write(line)
-            self._torn = False
+                if written is None:
+                    raise BlockingIOError("a pipe that nobody empties takes no line")
+                line = line[written:]
             if self._fsync:
                 os.fsync(self._file.fileno())
 
     def forked(self) -> None:
-        """In a process that was forked off: a thread that held the lock, and may have been writing, is not here."""
+        """In a process that was forked off: a thread that held the lock is not here."""
         self._lock = Lock()
-        self._torn = not self._file.closed and not self._ends_in_a_line()
 
     def close(self) -> None:
         with self._lock:
             self._file.close()
 
     def _ends_in_a_line(self) -> bool:
-        if not self._file.seek(0, os.SEEK_END):
+        if not self._file.seekable() or not self._file.seek(0, os.SEEK_END):
             return True
         self._file.seek(-1, os.SEEK_END)
-        return self._file.read(1) == b"\n"
+        return self._file.read(1) in (b"\n", b"")

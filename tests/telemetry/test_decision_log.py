@@ -123,6 +123,14 @@ def test_to_a_logger(caplog: pytest.LogCaptureFixture) -> None:
     assert replay_decisions(small(**RULES), enumerate(entries, 1)).same == len(entries) == 6
 
 
+def test_a_logger_that_takes_nothing_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "decisions"):
+        worked(small(**RULES), DecisionLog(logging.getLogger("decisions")), PinnedClock())
+    said = "decisions are lost: the logger `decisions` takes nothing of level INFO; set its level"
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [("policy_engine.runtime", said)]
+    caplog.clear()
+
+
 def test_to_a_function() -> None:
     entries: list[Entry] = []
     worked(small(**RULES), DecisionLog(entries.append), PinnedClock())
@@ -151,6 +159,26 @@ def test_a_torn_line_stays_the_only_bad_one(written: Path) -> None:
     result = replay_decisions(small(**RULES), read_log(written))
     assert [found.message for found in result.bad] == ["not JSON"]
     assert (result.lines, result.same) == (12, 11)
+
+
+def test_a_line_that_another_process_tore_is_no_loss_of_the_next(tmp_path: Path) -> None:
+    with DecisionLog(tmp_path / "log") as log:
+        worked(small(**RULES), log, PinnedClock())
+        with (tmp_path / "log").open("ab") as other:
+            other.write(b'{"format":1,')  # the disk was full, or the power gone
+        worked(small(**RULES), log, PinnedClock())
+    result = replay_decisions(small(**RULES), read_log(tmp_path / "log"))
+    assert (result.same, [found.line for found in result.bad]) == (12, [7])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_to_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with DecisionLog(tmp_path / "pipe") as log:
+        worked(small(**RULES), log, PinnedClock())
+        assert os.read(reader, 10**6).count(b"\n") == 6
+    os.close(reader)
 
 
 def test_threads_write_whole_lines(tmp_path: Path) -> None:
