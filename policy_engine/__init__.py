@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from policy_engine.prices.records import PriceError
     from policy_engine.prices.table import PriceTable
     from policy_engine.runtime.engine import Engine
-    from policy_engine.runtime.errors import Cut, Denied, HandedOff, InProgress, NoExecution, Stopped
+    from policy_engine.runtime.errors import Cut, Denied, HandedOff, InProgress, NoExecution, NotRunning, Stopped
+    from policy_engine.runtime.usage import UsageError
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,7 @@ _HOMES = {
     "LivePolicy": "policy_engine.policy",
     "MemoryLedger": "policy_engine.ledger.memory",
     "NoExecution": "policy_engine.runtime.errors",
+    "NotRunning": "policy_engine.runtime.errors",
     "Policy": "policy_engine.policy",
     "PolicyError": "policy_engine.language.diagnostics",
     "PriceError": "policy_engine.prices.records",
@@ -56,6 +58,7 @@ _HOMES = {
     "SettleDecision": "policy_engine.evaluation.decision",
     "SqliteLedger": "policy_engine.ledger.sqlite",
     "Stopped": "policy_engine.runtime.errors",
+    "UsageError": "policy_engine.runtime.usage",
     "load": "policy_engine.policy",
 }
 
@@ -76,6 +79,7 @@ __all__ = [
     "LivePolicy",
     "MemoryLedger",
     "NoExecution",
+    "NotRunning",
     "Policy",
     "PolicyError",
     "PriceError",
@@ -84,6 +88,7 @@ __all__ = [
     "SettleDecision",
     "SqliteLedger",
     "Stopped",
+    "UsageError",
     "load",
 ]
 

@@ -208,6 +208,17 @@ def test_python_snippets_run(code: str, shown: str, desk: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["README.md", "runtime.md", "recipes.md", "adapters.md", "ledger.md", "telemetry.md"])
+def test_a_page_can_be_read_in_one_folder_and_again(name: str, desk: Path) -> None:
+    """A reader pastes one block after the other, and the whole page once more the next day: ledgers keep what was."""
+    page = next(page for page in PAGES if page.name == name)
+    for _ in range(2):
+        for line, code, _ in blocks(page, "python"):
+            printed, exit_code = run([sys.executable, "-c", code], desk)
+            assert exit_code == 0, f"{name}:{line}\n{printed}"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "shown"), snippets("console"))
 def test_console_snippets_print_what_is_shown(code: str, shown: str, desk: Path) -> None:
     """Lines that start with `$ ` are run; what they print is what stands below them, `…` for anything."""

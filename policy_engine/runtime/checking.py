@@ -17,7 +17,9 @@ ENTRIES = ("outcome", "customer", "plan", "lane", "key")
 
 def text(entry: str, value: object) -> None:
     """Raise `FactError` for what cannot name a customer, a key, a step: an empty one would be one for all of them."""
-    if not isinstance(value, str) or not value:
+    if value == "":
+        raise FactError(entry, f"`{entry}` is empty")
+    if not isinstance(value, str):
         raise FactError(entry, f"`{entry}`: {shown(value)} is not a text")
 
 

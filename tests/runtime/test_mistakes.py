@@ -37,9 +37,9 @@ def engine(**settings: Any) -> Engine:
         ({"plan": "bsae"}, "`bsae` is no plan of this policy; did you mean `base`?"),
         ({"lane": "fast"}, "`fast` is no lane of this policy; one of `standard`"),
         ({"customer": None}, "`customer`: `None` is not a text"),
-        ({"customer": ""}, "`customer`: `` is not a text"),
+        ({"customer": ""}, "`customer` is empty"),
         ({"customer": 42}, "`customer`: `42` is not a text"),
-        ({"key": ""}, "`key`: `` is not a text"),
+        ({"key": ""}, "`key` is empty"),
         ({"key": 4711}, "`key`: `4711` is not a text"),
         ({"facts": ["risk"]}, "`facts`: `['risk']` is no mapping of names to values"),
         ({"facts": {"plan": "base"}}, "`plan` is given beside the facts: execution(…, plan=…)"),
@@ -69,7 +69,7 @@ def test_what_is_no_number_of_tokens(entry: str, value: Any) -> None:
         ({"customer": None}, "`customer`: `None` is not a text"),
         ({"pack": "moer"}, "`moer` is no pack of this policy; did you mean `more`?"),
         ({"key": None}, "`key`: `None` is not a text"),
-        ({"key": ""}, "`key`: `` is not a text"),
+        ({"key": ""}, "`key` is empty"),
     ],
 )
 def test_a_purchase_that_cannot_be(given: dict[str, Any], said: str) -> None:
