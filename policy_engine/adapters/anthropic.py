@@ -12,6 +12,7 @@ client.
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from decimal import Decimal
+from functools import wraps
 from typing import Any, overload
 
 from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Method
@@ -217,6 +218,7 @@ class Opening:
         self._stream: Any = None
 
     def __enter__(self) -> GuardedMessageStream:
+        @wraps(self._client.messages.stream)
         def send(**request: Any) -> Any:
             return self._client.messages.stream(**request).__enter__()
 
@@ -238,6 +240,7 @@ class AsyncOpening:
         self._stream: Any = None
 
     async def __aenter__(self) -> AsyncGuardedMessageStream:
+        @wraps(self._client.messages.stream)
         async def send(**request: Any) -> Any:
             return await self._client.messages.stream(**request).__aenter__()
 

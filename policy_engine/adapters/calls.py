@@ -11,6 +11,7 @@ follows, it is handed to the caller as the client would.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from inspect import signature
 from typing import Any
 
 from policy_engine.adapters.errors import ClientErrors, Reading, WrongClient
@@ -113,7 +114,7 @@ class Guard:
 
     def call(self, method: Method, send: Send, request: Request) -> Any:
         """The answer of the first attempt that succeeds."""
-        step, bound = self._begin(method, request)
+        step, bound = self._begin(method, send, request)
         answer: Any = None
         try:
             for attempt in step:
@@ -133,7 +134,7 @@ class Guard:
 
     async def call_async(self, method: Method, send: Send, request: Request) -> Any:
         """As `call`."""
-        step, bound = self._begin(method, request)
+        step, bound = self._begin(method, send, request)
         answer: Any = None
         try:
             async for attempt in step:
@@ -153,7 +154,7 @@ class Guard:
 
     def stream(self, method: Method, send: Send, request: Request, made: type[GuardedStream]) -> Any:
         """The stream of the first attempt that begins to answer."""
-        step, bound = self._begin(method, request)
+        step, bound = self._begin(method, send, request)
         try:
             for attempt in step:
                 try:
@@ -173,7 +174,7 @@ class Guard:
 
     async def stream_async(self, method: Method, send: Send, request: Request, made: type[AsyncGuardedStream]) -> Any:
         """As `stream`."""
-        step, bound = self._begin(method, request)
+        step, bound = self._begin(method, send, request)
         try:
             async for attempt in step:
                 try:
@@ -215,7 +216,8 @@ class Guard:
             raise ValueError("an answer that is parsed comes in one piece: `create` streams")
         return found
 
-    def _begin(self, method: Method, request: Request) -> tuple[Step, Bound]:
+    def _begin(self, method: Method, send: Send, request: Request) -> tuple[Step, Bound]:
+        _require_fit(send, {**dict.fromkeys(("model", *method.caps[:1])), **request})
         bound = self._bound(request)
         choices = _choices(method, request)
         most = min((cap for name in method.caps if (cap := number_in(request, name))), default=self.max_output_tokens)
@@ -266,6 +268,14 @@ class Guard:
 def _choices(method: Method, request: Mapping[str, Any]) -> int:
     """How many answers are asked for at once: the cap is for each of them."""
     return 1 if method.choices is None else number_in(request, method.choices) or 1
+
+
+def _require_fit(send: Send, request: Request) -> None:
+    """Raise `TypeError` for a call that the client's method does not take, before anything is reserved for it."""
+    try:
+        signature(send).bind(**request)
+    except TypeError as misfit:
+        raise TypeError(f"`{send.__qualname__}`: {misfit}") from None
 
 
 def _unparsed(error: Exception) -> Any:

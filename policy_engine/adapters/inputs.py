@@ -98,8 +98,10 @@ def _no_text(value: Any, where: str, *, spoken: bool) -> Iterator[str]:
         kind = value.get("type")
         if spoken and kind is not None and kind not in TEXTS:
             yield f"`{where}` holds a part of type `{kind}`"
-        elif spoken and _is_reference(value):
-            yield f"`{where}` holds an item that stands for one the provider keeps (`{value.get('id')}`)"
+        elif spoken and kind == "reasoning" and not (value.get("encrypted_content") or value.get("content")):
+            yield f"`{where}` holds a `reasoning` whose text the provider keeps, as no `encrypted_content` was included"
+        elif spoken and "id" in value and REFERENCE.issuperset(name for name in value if value[name] is not None):
+            yield f"`{where}` holds an item that stands for one the provider keeps (`{value['id']}`)"
         for name, item in value.items():
             yield from _no_text(item, where, spoken=spoken and name not in VERBATIM)
     elif isinstance(value, list):
@@ -107,12 +109,3 @@ def _no_text(value: Any, where: str, *, spoken: bool) -> Iterator[str]:
             yield from _no_text(item, where, spoken=spoken)
     elif not (isinstance(value, str | int | float | bool) or value is None):
         yield f"`{where}` holds a `{type(value).__name__}`"
-
-
-def _is_reference(item: Mapping[str, Any]) -> bool:
-    """Whether the provider puts in what it keeps under an id: an item without content, or what a model thought."""
-    if "id" not in item:
-        return False
-    if item.get("type") == "reasoning":
-        return not (item.get("encrypted_content") or item.get("content"))
-    return REFERENCE.issuperset(name for name, value in item.items() if value is not None)

@@ -68,7 +68,7 @@ def test_texts_are_bounded(request_: dict[str, Any]) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}, "type `document`"),
         ({"input": [{"type": "item_reference", "id": "i"}]}, "type `item_reference`"),
         ({"input": [{"id": "i"}]}, "stands for one the provider keeps (`i`)"),
-        ({"input": [{"type": "reasoning", "id": "rs", "summary": []}]}, "stands for one the provider keeps (`rs`)"),
+        ({"input": [{"type": "reasoning", "id": "rs", "summary": []}]}, "`reasoning` whose text the provider keeps"),
         ({"messages": [TEXT], "web_search_options": {}}, "`web_search_options` stands for text"),
         ({"input": "x", "extra_body": {"conversation": "c"}}, "`conversation` stands for text"),
         ({"input": object()}, "`input` holds a `object`"),

@@ -211,6 +211,23 @@ def test_what_is_parsed_is_not_streamed() -> None:
         guarded(Provider(), run).responses.parse(input="hi", stream=True)
 
 
+@each_call
+def test_what_the_client_does_not_take_costs_nothing(
+    call: Callable[..., Any], provider_name: str, answer: Any, cap: str
+) -> None:
+    with begun(provider_name) as run:
+        with pytest.raises(TypeError, match="got an unexpected keyword argument 'max_token'"):
+            call(guarded(Provider(), run), max_token=5)
+        assert run.attempts == 0
+
+
+def test_nor_does_what_is_missing() -> None:
+    with begun("anthropic") as run:
+        with pytest.raises(TypeError, match="stream`: missing a required argument: 'messages'"):
+            guarded(Provider(), run).messages.stream().__enter__()
+        assert run.attempts == 0
+
+
 # ---------------------------------------------------------------- timeouts
 
 
