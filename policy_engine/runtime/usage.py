@@ -178,6 +178,11 @@ def nanos(amount: Decimal | int | float | str, currency: str) -> int:
 def _of(usage: Any, name: str) -> Any:
     if isinstance(usage, Mapping):
         return usage.get(name)
+    fields = getattr(usage, "__dict__", None)
+    if fields is not None and name in fields:
+        return fields[name]
+    if hasattr(usage, "__pydantic_fields_set__"):  # a model of pydantic takes long to say that it lacks a name
+        return (getattr(usage, "__pydantic_extra__", None) or {}).get(name)
     return getattr(usage, name, None)
 
 

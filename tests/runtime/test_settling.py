@@ -1,6 +1,7 @@
 """What `settle` is told becomes what is charged."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,3 +75,23 @@ def test_what_cannot_be_meant_costs_what_was_reserved(usage: Mapping[str, Any] |
     with pytest.raises(UsageError):
         settle(ledger, usage, **options)
     assert spent(ledger) == (RESERVED, 0)
+
+
+def test_a_stream_that_tells_its_usage_in_parts_is_charged_by_all_of_them() -> None:
+    """For how long what is written stays in the cache, Anthropic says at the start alone."""
+    rates = Rates(PICOS, 2 * PICOS, cached_write_picos=PICOS, cached_hour_write_picos=4 * PICOS)
+    policy = load(TEXT, prices=PriceTable("USD", {"openai:gpt-audio": rates}))
+    began: dict[str, Any] = {"input_tokens": 2, "output_tokens": 1, "cache_creation_input_tokens": 8}
+    began["cache_creation"] = {"ephemeral_1h_input_tokens": 8, "ephemeral_5m_input_tokens": 0}
+    ended = {"input_tokens": 2, "output_tokens": 5, "cache_creation_input_tokens": 8, "cache_read_input_tokens": 0}
+    events = [
+        SimpleNamespace(type="message_start", message=SimpleNamespace(usage=began)),
+        SimpleNamespace(type="content_block_delta", delta=SimpleNamespace(text="Dear customer")),
+        SimpleNamespace(type="message_delta", delta=SimpleNamespace(stop_reason="end_turn"), usage=ended),
+    ]
+    with Engine(policy, ledger=MemoryLedger(), clock=PinnedClock(NOON)).execution("draft", customer="acme") as run:
+        for attempt in run.step("draft", input_tokens=10, max_output_tokens=5):
+            with attempt:
+                assert len(list(attempt.meter(events))) == 3
+        run.deliver()
+    assert attempt.cost_nanos == (2 + 8 * 4 + 5 * 2) * CENT // 10

@@ -156,3 +156,12 @@ def test_the_last_word_of_a_stream_of_anthropic() -> None:
     assert read_usage(told) == Usage(15, 50, 4, 2)
     kept = CacheCreation(ephemeral_1h_input_tokens=2, ephemeral_5m_input_tokens=0)
     assert read_usage(MessageUsage(input_tokens=9, output_tokens=1, cache_creation=kept)) == Usage(11, 1, 0, 0, 2)
+
+
+def test_what_a_client_does_not_know_yet_is_read_too() -> None:
+    """Clients keep what a gateway sends beside what they know, and check nothing."""
+    sent: Any = {"prompt_tokens": 9, "completion_tokens": 1, "cache_creation_input_tokens": 4}
+    assert read_usage(CompletionUsage.construct(**sent)) == Usage(9, 1, 0, 4)
+    assert read_usage(CompletionUsage.model_construct(prompt_tokens=9, completion_tokens=1)) == Usage(9, 1)
+    more: Any = {"input_tokens": 9, "output_tokens": 1, "iterations": [{"type": "compaction", "input_tokens": 5}]}
+    assert read_usage(MessageUsage.construct(**more)) == Usage(14, None)
