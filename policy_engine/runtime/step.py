@@ -1,6 +1,7 @@
 """One step: where its attempts go, one after the other."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from policy_engine.evaluation.decision import AttemptDecision, Digests, FailureDecision, Head, ProgressDecision
@@ -138,11 +139,12 @@ class Step:
 
     def leave(self) -> None:
         """Settle what is open: released if it was never handed out, else charged as what may have been billed."""
-        if self.pending is not None:
-            self.pending.release()
-            self.pending = None
-        elif self.open is not None:
-            self.open.leave()
+        pending, open_, self.pending = self.pending, self.open, None
+        with suppress(NotRunning):  # another thread is just ending it
+            if pending is not None:
+                pending.release()
+            elif open_ is not None:
+                open_.leave()
         if self.ended is None:
             self.ended = "left"
 

@@ -169,6 +169,26 @@ def test_a_handoff_ends_the_steps_beside_it(ledger: Ledger) -> None:
     assert spent(ledger) == (60 * CENT, 0)
 
 
+@pytest.mark.parametrize("ends", ["succeed", "release"])
+def test_an_attempt_that_another_thread_ends_while_its_execution_is_left(
+    ledger: Ledger, ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes first has it; the other attempts are settled all the same, and the execution ends."""
+    made = engine(ledger=ledger)
+    with made.execution("lookup", customer="acme") as run:
+        first, second = (next(iter(run.step(name))) for name in ("first", "second"))
+
+        def overtaken() -> Any:
+            monkeypatch.undo()
+            getattr(first, ends)()
+            return first.usage
+
+        monkeypatch.setattr(first, "_known", overtaken)
+    assert (first.ended, second.ended, run.state) == (True, True, "aborted")
+    cost = 2 * COST if ends == "succeed" else COST
+    assert (run.spent_nanos, spent(ledger)) == (cost, (cost, 0))
+
+
 def test_threads_keep_the_sums_of_one_execution(ledger: Ledger) -> None:
     """What threads add up is not lost: 200 steps on eight threads."""
     made = engine(ledger=ledger)
