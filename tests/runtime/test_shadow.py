@@ -7,7 +7,7 @@ import pytest
 from policy_engine.ledger.protocol import Ledger
 from policy_engine.runtime.errors import HandedOff
 from policy_engine.runtime.execution import Execution
-from tests.runtime.desk import ASKS, CENT, Broken, Faulty, engine, ledger, spent, units
+from tests.runtime.desk import ASKS, CENT, SECOND, Broken, Faulty, engine, ledger, spent, units
 
 __all__ = ["ledger"]  # a fixture
 
@@ -48,6 +48,14 @@ def test_a_cap_is_not_shrunk(ledger: Ledger) -> None:
     with made.execution("draft", customer="acme") as run:
         work(run, min_output_tokens=10)
     assert spent(ledger) == (MINI, 0)
+
+
+def test_no_deadline_is_passed_on() -> None:
+    made = engine({"outcome": "ceiling 90s per outcome"}, mode="shadow")
+    with made.execution("draft", customer="acme") as run:
+        attempt = next(iter(run.step("draft", **ASKS)))
+        assert attempt.decision.deadline_micros == 90 * SECOND
+        assert (attempt.deadline, attempt.timeout_seconds) == (None, None)
 
 
 def test_more_units_than_there_are(ledger: Ledger) -> None:
