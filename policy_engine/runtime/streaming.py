@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from policy_engine.evaluation.decision import ProgressDecision
 from policy_engine.runtime.errors import Cut
-from policy_engine.runtime.usage import Usage, UsageError, later, read_usage
+from policy_engine.runtime.usage import Usage, UsageError, later, read_usage, together, whole_number
 
 if TYPE_CHECKING:
     from policy_engine.runtime.attempt import Attempt
@@ -29,28 +29,88 @@ Chunk = TypeVar("Chunk")
 Count = Callable[[Any], int]
 
 
-class StreamMeter:
-    """Counts the output tokens of one attempt. `cut` is the decision that ended it, if any.
+class Came:
+    """What has come of one stream: tokens that were said or bytes of text, and the last usage that the client told."""
 
-    `counted` says whether anything was counted, `reported` is the last usage that the client told.
-    """
-
-    def __init__(self, attempt: "Attempt") -> None:
-        self._attempt = attempt
-        self._said = 0
-        self._bytes = 0
-        self._bytes_per_token = BYTES_PER_TOKEN
+    def __init__(self) -> None:
+        self.said = 0
+        self.bytes = 0
         self.counted = False
-        self.cut: ProgressDecision | None = None
-        self.raised: Cut | None = None
         self.reported: Usage | None = None
         self._behind = False
         """Whether more has come since `reported`: Anthropic tells a usage before the first token."""
 
     @property
     def tokens(self) -> int:
+        """As they were said or are estimated."""
+        return self.said - (-self.bytes // BYTES_PER_TOKEN)
+
+    def add(self, tokens: int, size: int, *, told_with_it: bool = False) -> None:
+        """So many more tokens, and bytes of text."""
+        self.said += tokens
+        self.bytes += size
+        self.counted, self._behind = True, not told_with_it
+
+    def note_usage(self, chunk: Any) -> bool:
+        """Whether the chunk tells what was used."""
+        for holder in (chunk, getattr(chunk, "response", None), getattr(chunk, "message", None)):
+            usage = getattr(holder, "usage", None) if not isinstance(holder, dict) else holder.get("usage")
+            if usage is None:
+                continue
+            try:
+                self.reported = later(read_usage(usage), self.reported)
+            except UsageError:
+                continue
+            self._behind = _of(chunk, "type") == "message_start"  # Anthropic's first word, before anything was said
+            return True
+        return False
+
+    @property
+    def has_come(self) -> bool:
+        """Whether there is anything to go by."""
+        return self.counted or self.reported is not None
+
+    def usage(self, most: int | None, *, is_cut: bool) -> Usage | None:
+        """What was used, without input tokens where nobody has told them; None if nothing came.
+
+        `most` is the cap of a provider who keeps to it.
+        """
+        told = self.reported
+        whole = told is not None and told.output_tokens is not None and told.input_tokens is not None
+        if told is not None and whole and not self._behind and (not is_cut or self.counted):
+            return told
+        if not self.counted:
+            return None
+        # What was reported on the way may lag behind what has come.
+        came = self.tokens if most is None else max(self.said, min(self.tokens, most))
+        output = max(came, (told.output_tokens or 0) if told is not None else 0)
+        return replace(told or Usage(), output_tokens=output)
+
+
+class StreamMeter:
+    """Counts the output tokens of one attempt. `cut` is the decision that ended it, if any.
+
+    Each stream that goes through it is counted by itself, and each is charged: a call that was made twice was billed
+    twice. What is said by `add` and `chunk` is one more.
+    """
+
+    def __init__(self, attempt: "Attempt") -> None:
+        self._attempt = attempt
+        self._by_hand = Came()
+        self._came = [self._by_hand]
+        self._bytes_per_token = BYTES_PER_TOKEN
+        self.cut: ProgressDecision | None = None
+        self.raised: Cut | None = None
+
+    @property
+    def tokens(self) -> int:
         """Output tokens so far, as they were said or are estimated."""
-        return self._said - (-self._bytes // BYTES_PER_TOKEN)
+        return sum(came.tokens for came in self._came)
+
+    @property
+    def counted(self) -> bool:
+        """Whether anything was counted."""
+        return any(came.counted for came in self._came)
 
     def trust(self) -> None:
         """The provider was told the cap and keeps to it: a text is cut only where it must be past it by far.
@@ -70,61 +130,55 @@ class StreamMeter:
 
         Raises `Cut` in place of the next chunk; the stream is closed then, as when the caller leaves it.
         """
+        came = Came()
+        self._came.append(came)
         if hasattr(stream, "__aiter__"):
-            return self._metered_async(stream, count)
-        return self._metered(stream, count)
+            return self._metered_async(stream, count, came)
+        return self._metered(stream, count, came)
 
     def add(self, tokens: int) -> bool:
-        """So many more output tokens have come: whether to go on. After a False the attempt fails as it is left."""
-        self._said += tokens
-        self.counted = self._behind = True
+        """So many more output tokens have come: whether to go on. After a False the attempt fails as it is left.
+
+        Raises `UsageError` for what is no number of tokens.
+        """
+        self._by_hand.add(whole_number("tokens", tokens), 0)
         return self._goes_on()
 
     def chunk(self, chunk: Any, *, count: Count | None = None) -> bool:
         """The same for a chunk as a client gives it."""
-        before = self.reported
-        self._note_usage(chunk)
-        told_with_it = self.reported is not before
-        if count is not None:
-            said, size = count(chunk), 0
-        else:
-            said, size = (int(chunk), 0) if isinstance(chunk, int) else (0, size_of(chunk))
-        if not (said or size):  # it takes its time all the same; but who says what was used has come to the end
-            return self.cut is None if told_with_it else self._goes_on()
-        self._bytes += size
-        goes_on = self.add(said)
-        self._behind = not told_with_it
-        return goes_on
+        return self._counts(chunk, count, self._by_hand)
 
     def usage(self) -> Usage:
         """What is known to have been used; empty if nothing came."""
-        told = self.reported
-        whole = told is not None and told.output_tokens is not None and told.input_tokens is not None
-        if told is not None and whole and not self._behind and (self.cut is None or self.counted):
-            return told
-        if not self.counted:
+        keeps_to_it = self._bytes_per_token != BYTES_PER_TOKEN and self.cut is None
+        most = self._attempt.max_output_tokens if keeps_to_it else None
+        streams = self._came if self._by_hand.has_come else self._came[1:]
+        found = [came.usage(most, is_cut=self.cut is not None) for came in streams]
+        if not any(found):
             return Usage()
-        # What was reported on the way may lag behind what has come.
-        output = max(self._charged(), (told.output_tokens or 0) if told is not None else 0)
-        sent = told.input_tokens if told is not None else None
-        if sent is None:
-            sent = self._attempt.asked.input_tokens
-        return replace(told or Usage(), input_tokens=sent, output_tokens=output)
+        told = [usage or came.reported for usage, came in zip(found, streams, strict=True)]
+        used = together(usage for usage in told if usage is not None)
+        if all(usage is not None and usage.input_tokens is not None for usage in told):
+            return used
+        asked = self._attempt.asked.input_tokens  # where nobody has told what was sent
+        return replace(used, input_tokens=None if asked is None else (used.input_tokens or 0) + asked)
 
-    def _metered(self, stream: Iterable[Chunk], count: Count | None) -> Iterator[Chunk]:
+    def _metered(self, stream: Iterable[Chunk], count: Count | None, came: Came) -> Iterator[Chunk]:
         try:
             for chunk in stream:
-                self._take(chunk, count)
+                self._take(chunk, count, came)
                 yield chunk
         finally:
             close = getattr(stream, "close", None)
             if close is not None:
                 close()
 
-    async def _metered_async(self, stream: AsyncIterable[Chunk], count: Count | None) -> AsyncIterator[Chunk]:
+    async def _metered_async(
+        self, stream: AsyncIterable[Chunk], count: Count | None, came: Came
+    ) -> AsyncIterator[Chunk]:
         try:
             async for chunk in stream:
-                self._take(chunk, count)
+                self._take(chunk, count, came)
                 yield chunk
         finally:
             close = getattr(stream, "close", None) or getattr(stream, "aclose", None)
@@ -132,39 +186,32 @@ class StreamMeter:
             if isawaitable(closing):
                 await closing
 
-    def _take(self, chunk: Any, count: Count | None) -> None:
-        if not self.chunk(chunk, count=count):
+    def _take(self, chunk: Any, count: Count | None, came: Came) -> None:
+        if not self._counts(chunk, count, came):
             assert self.cut is not None  # noqa: S101 - what does not go on was cut
             self.raised = Cut(self.cut)
             raise self.raised
 
-    def _charged(self) -> int:
-        """The tokens that came, as far as it can be told: of a provider who keeps to the cap, no more than that."""
-        cap = self._attempt.max_output_tokens
-        if self._bytes_per_token == BYTES_PER_TOKEN or cap is None or self.cut is not None:
-            return self.tokens
-        return max(self._said, min(self.tokens, cap))
+    def _counts(self, chunk: Any, count: Count | None, came: Came) -> bool:
+        told_with_it = came.note_usage(chunk)
+        if count is not None:
+            said, size = whole_number("count", count(chunk)), 0
+        elif isinstance(chunk, int):
+            said, size = whole_number("tokens", chunk), 0
+        else:
+            said, size = 0, size_of(chunk)
+        if not (said or size):  # it takes its time all the same; but who says what was used has come to the end
+            return self.cut is None if told_with_it else self._goes_on()
+        came.add(said, size, told_with_it=told_with_it)
+        return self._goes_on()
 
     def _goes_on(self) -> bool:
         if self.cut is None:
-            decision = self._attempt.progress(self._said - (-self._bytes // self._bytes_per_token))
+            said, size = sum(came.said for came in self._came), sum(came.bytes for came in self._came)
+            decision = self._attempt.progress(said - (-size // self._bytes_per_token))
             if decision.effect != "go" and not self._attempt.step.shadow:
                 self.cut = decision
         return self.cut is None
-
-    def _note_usage(self, chunk: Any) -> None:
-        for holder in (chunk, getattr(chunk, "response", None), getattr(chunk, "message", None)):
-            usage = getattr(holder, "usage", None) if not isinstance(holder, dict) else holder.get("usage")
-            if usage is None:
-                continue
-            try:
-                told = read_usage(usage)
-            except UsageError:
-                continue
-            told = later(told, self.reported)
-            self.reported = told
-            self._behind = _of(chunk, "type") == "message_start"  # Anthropic's first word, before anything was said
-            return
 
 
 def size_of(chunk: Any) -> int:

@@ -4,7 +4,7 @@ Nothing is imported: a usage is known by the names it has. Input tokens count th
 to one, as price tables define them; Anthropic reports them apart, they are added here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
@@ -52,6 +52,8 @@ class Used(TypedDict, total=False):
     media_input_tokens: int
     media_output_tokens: int
 
+
+_TOKENS = tuple(name for name in Usage.__struct_fields__ if name.endswith("_tokens"))
 
 MOST_TOKENS = 10**12
 """What is more is taken for a slip: with it, no ledger could go on counting."""
@@ -148,6 +150,16 @@ def later(told: Usage, before: Usage | None) -> Usage:
     return told
 
 
+def together(usages: Iterable[Usage]) -> Usage:
+    """The tokens of several calls. A number that none of them tells is not told."""
+    one, *others = usages
+    for other in others:
+        told = {name: (getattr(one, name), getattr(other, name)) for name in _TOKENS}
+        summed: dict[str, Any] = {name: (a or 0) + (b or 0) for name, (a, b) in told.items() if (a, b) != (None, None)}
+        one = Usage(**summed)
+    return one
+
+
 def stated(
     currency: str,
     *,
@@ -158,7 +170,7 @@ def stated(
 ) -> Usage:
     """A usage in the caller's own words. A cost finer than a nano unit is rounded up."""
     tokens = {"input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
-    sent, came, cached = (None if value is None else _require(name, value) for name, value in tokens.items())
+    sent, came, cached = (None if value is None else whole_number(name, value) for name, value in tokens.items())
     return Usage(sent, came, cached or 0, cost_nanos=None if cost is None else nanos(cost, currency))
 
 
@@ -202,14 +214,15 @@ def _media(details: Any) -> int:
 
 def _optional(usage: Any, name: str) -> int | None:
     value = _of(usage, name)
-    return None if value is None else _require(name, value)
+    return None if value is None else whole_number(name, value)
 
 
 def _count(usage: Any, name: str) -> int:
     return _optional(usage, name) or 0
 
 
-def _require(name: str, value: Any) -> int:
+def whole_number(name: str, value: Any) -> int:
+    """A number of tokens. Raises `UsageError` for what is none."""
     try:
         count = -1 if isinstance(value, bool) else index(value)  # whole numbers of other libraries have an index too
     except TypeError:
