@@ -178,9 +178,7 @@ class Attempt:
 
     def release(self) -> None:
         """Give it back, charging nothing: the call was never made."""
-        self._require_open()
-        self.ended = True
-        self.step.open = None
+        self._close()
         self.step.give_back(self.hold.id)
         self._tell("attempt_released")
 
@@ -312,11 +310,14 @@ class Attempt:
         if self.step.open is not self or self.ended:
             raise NotRunning("this attempt has ended: what it used is said inside its `with`")
 
-    def _book(self, usage: Usage) -> None:
+    def _close(self) -> None:
         with self.step.execution.lock:  # of two threads, one ends it
             self._require_open()
             self.ended = True
             self.step.open = None
+
+    def _book(self, usage: Usage) -> None:
+        self._close()
         cost, tokens = self._cost(usage), (usage.input_tokens or 0) + (usage.output_tokens or 0)
         if max(cost, tokens) > MOST:  # nobody can have used that, and no ledger could go on counting
             usage, cost = Usage(), self.reserved_nanos

@@ -17,6 +17,7 @@ from policy_engine.ledger.sqlite import SqliteLedger
 from policy_engine.ledger.verification import differences
 from tests.ledger import racing
 from tests.ledger.conformance import COUNTERS
+from tests.locks import Guarded, Taken
 
 DAY, TOKENS = COUNTERS[0], COUNTERS[2]
 
@@ -129,17 +130,6 @@ UNDER_THE_LOCK: dict[str, tuple[Any, ...]] = {
     "book": (),
     "prune": (0,),
 }
-
-
-class Taken(Exception):
-    """Somebody has come to the lock."""
-
-
-class Guarded:
-    def __enter__(self) -> None:
-        raise Taken
-
-    def __exit__(self, *about: object) -> None: ...
 
 
 @pytest.mark.parametrize(

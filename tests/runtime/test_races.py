@@ -2,14 +2,19 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from policy_engine.ledger.protocol import Ledger
+from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, HandedOff, NotRunning, Stopped
+from policy_engine.runtime.escrow import Escrow
+from policy_engine.runtime.execution import Execution
+from tests.locks import Guarded, Taken
 from tests.runtime.desk import ASKS, CENT, Broken, engine, ledger, spent
 
 __all__ = ["ledger"]  # a fixture
@@ -205,3 +210,73 @@ def test_threads_keep_the_sums_of_one_execution(ledger: Ledger) -> None:
     assert (run.attempts, run.spent_nanos) == (200, 200 * COST)
     assert spent(ledger) == (200 * COST, 0)
     assert made.find("lookup", customer="acme", key=run.key).result == run.result
+
+
+# ---------------------------------------------------------------- what is done under a lock
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda run, attempt: attempt.succeed(),
+        lambda run, attempt: attempt.fail("timeout"),
+        lambda run, attempt: attempt.release(),
+        lambda run, attempt: run.deliver(),
+        lambda run, attempt: run.abort(),
+        lambda run, attempt: run.hand_off(run.edition.checked.routes["tier2"]),
+        lambda run, attempt: run.renew(0, 1),
+        lambda run, attempt: run.step("more"),
+        lambda run, attempt: run.next_hold(),
+        lambda run, attempt: run.reserved("h", ()),
+        lambda run, attempt: run.incurred(attempt.hold.id, {}, 0),
+        lambda run, attempt: run.released(attempt.hold.id),
+        lambda run, attempt: run.own_charges(),
+        lambda run, attempt: run.open_holds(),
+    ],
+    ids=lambda work: str(work.__code__.co_names[0]),
+)
+def test_one_thread_at_a_time_changes_an_execution(work: Callable[[Execution, Attempt], object]) -> None:
+    """Nothing is changed before the lock is had."""
+    run = engine().execution("draft", customer="acme")
+    attempt = next(iter(run.step("draft", **ASKS)))
+    before = (run.state, run.attempts, run.spent_nanos, attempt.ended)
+    lock, guarded = run.lock, Guarded()
+    run.lock = guarded  # type: ignore[assignment]  # it only has to be entered
+    with pytest.raises(Taken):
+        work(run, attempt)
+    run.lock = lock
+    assert (run.state, run.attempts, run.spent_nanos, attempt.ended) == before
+    attempt.succeed()
+    assert (run.attempts, run.spent_nanos) == (1, 30 * CENT)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda escrow: escrow.reading(),
+        lambda escrow: escrow.hold("h", 1, None),
+        lambda escrow: escrow.settle("h", 1),
+        lambda escrow: escrow.forget("h"),
+        lambda escrow: escrow.owe(list),
+        lambda escrow: escrow.reconcile(),
+    ],
+    ids=lambda work: str(work.__code__.co_names[0]),
+)
+def test_one_thread_at_a_time_changes_the_escrow(work: Callable[[Escrow], object]) -> None:
+    escrow: Any = Escrow()
+    escrow.owe(list)
+    escrow._lock = Guarded()
+    with pytest.raises(Taken):
+        work(escrow)
+    assert escrow.owes == 1
+
+
+@pytest.mark.parametrize("work", ["keep", "let_go", "close", "renew"])
+def test_one_thread_at_a_time_changes_the_leases(work: str) -> None:
+    made = engine(lease_seconds=60)
+    run = made.execution("draft", customer="acme")
+    leases: Any = made.leases
+    leases._lock = Guarded()
+    with pytest.raises(Taken):
+        getattr(leases, work)(*([run] if work in ("keep", "let_go") else []))
+    assert run in leases._runs
