@@ -14,6 +14,7 @@ from policy_engine.prices.catalogue import BATCH, Catalogue, Unlisted
 DAY = dt.date(2026, 11, 22)
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 PROVIDERS = [provider for provider in get_snapshot().providers if provider.models]
+KINDS = ("audio", "image", "video")
 CACHED = {
     "cached_read_tokens": "cache_read_tokens",
     "cached_write_tokens": "cache_write_tokens",
@@ -62,6 +63,30 @@ def test_every_model_of_a_provider_costs_what_the_catalogue_says(provider: Any) 
                 assert exact <= charged, (model.id, used)
                 assert charged <= exact + slack or by_the_hour(model), (model.id, used)
                 assert charged <= one.worst_nanos(used["input_tokens"], used["output_tokens"]), (model.id, used)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.id)
+def test_what_is_no_text_is_charged_at_no_less(provider: Any) -> None:
+    """A call that is all audio, all images or all video, in the cache or not."""
+    catalogue = Catalogue(DAY)
+    for model in provider.models:
+        price = model.get_prices(NOON)
+        kinds = [name for name in vars(price) if name.endswith("_mtok") and name.split("_")[1] in KINDS]
+        if not kinds:
+            continue
+        try:
+            rates = catalogue._rates(model.id, model, None)
+        except Unlisted:
+            continue
+        for kind in kinds:
+            side, name = kind.split("_")[:2]
+            side = "output" if side == "output" else "input"
+            read = {"cache_read_tokens": 9_000, kind.replace("mtok", "tokens"): 9_000} if "cache" in kind else {}
+            used = {"input_tokens": 0, "output_tokens": 0, f"{side}_tokens": 9_000}
+            exact = theirs(model, provider, used | {f"{side}_{name}_tokens": 9_000} | read, None) * 10**9
+            more = {f"media_{side}_tokens": 9_000, "cached_read_tokens": 9_000 if read else 0}
+            assert exact <= rates.cost_nanos(**used, **more), (model.id, kind)  # type: ignore[arg-type]  # `batch` is a truth value
+            assert exact <= rates.worst_nanos(**used), (model.id, kind)
 
 
 def test_most_models_have_a_price() -> None:
