@@ -13,9 +13,9 @@ client.
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from decimal import Decimal
 from functools import wraps
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Method
+from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method
 from policy_engine.adapters.errors import told
 from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
 from policy_engine.runtime.execution import Execution
@@ -29,6 +29,9 @@ except ModuleNotFoundError as error:
     raise ImportError(
         "`policy_engine.adapters.anthropic` needs the extra `anthropic`: pip install 'policy_engine[anthropic]'"
     ) from error
+
+if TYPE_CHECKING:
+    from anthropic.types import Message, MessageTokensCount, ParsedMessage, RawMessageStreamEvent
 
 _BY_TYPE = {
     "overloaded_error": Failure("unavailable"),
@@ -156,7 +159,7 @@ MESSAGES = Method(
 # ---------------------------------------------------------------- streams with a memory
 
 
-class GuardedMessageStream(GuardedStream):
+class GuardedMessageStream(GuardedStream[Any]):
     """Anthropic's `MessageStream`: events, texts alone, and the message that they come to."""
 
     @property
@@ -171,10 +174,11 @@ class GuardedMessageStream(GuardedStream):
         for _ in self:
             pass
 
-    def get_final_message(self) -> Any:
+    def get_final_message(self) -> "ParsedMessage[Any]":
         """The whole message, read to the end."""
         self.until_done()
-        return self._stream.get_final_message()
+        found: ParsedMessage[Any] = self._stream.get_final_message()
+        return found
 
     def get_final_text(self) -> str:
         """The text of the whole message."""
@@ -182,7 +186,7 @@ class GuardedMessageStream(GuardedStream):
         return str(self._stream.get_final_text())
 
 
-class AsyncGuardedMessageStream(AsyncGuardedStream):
+class AsyncGuardedMessageStream(AsyncGuardedStream[Any]):
     """As `GuardedMessageStream`, async."""
 
     @property
@@ -197,10 +201,11 @@ class AsyncGuardedMessageStream(AsyncGuardedStream):
         async for _ in self:
             pass
 
-    async def get_final_message(self) -> Any:
+    async def get_final_message(self) -> "ParsedMessage[Any]":
         """The whole message, read to the end."""
         await self.until_done()
-        return await self._stream.get_final_message()
+        found: ParsedMessage[Any] = await self._stream.get_final_message()
+        return found
 
     async def get_final_text(self) -> str:
         """The text of the whole message."""
@@ -256,18 +261,16 @@ class AsyncOpening:
 # ---------------------------------------------------------------- the clients
 
 
-class _Guarded:
-    """Says of everything else that it is not guarded."""
+class GuardedMessages(Guarded):
+    @overload
+    def create(self, *, stream: Literal[False] | None = ..., **request: Any) -> "Message": ...
 
-    def __init__(self, client: Any, guard: Guard) -> None:
-        self._client = client
-        self._guard = guard
+    @overload
+    def create(self, *, stream: Literal[True], **request: Any) -> "GuardedStream[RawMessageStreamEvent]": ...
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"`{name}` is not guarded; call it on the client itself, inside an attempt of a step")
+    @overload
+    def create(self, *, stream: bool, **request: Any) -> "Message | GuardedStream[RawMessageStreamEvent]": ...
 
-
-class GuardedMessages(_Guarded):
     def create(self, **request: Any) -> Any:
         """`messages.create`; `model` need not be given."""
         send, request = self._client.messages.create, self._guard.asked(MESSAGES, request)
@@ -275,20 +278,35 @@ class GuardedMessages(_Guarded):
             return self._guard.stream(MESSAGES, send, request, GuardedStream)
         return self._guard.call(MESSAGES, send, request)
 
-    def parse(self, **request: Any) -> Any:
+    def parse(self, **request: Any) -> "ParsedMessage[Any]":
         """`messages.parse`; what does not fit the schema is a failure of class `invalid_output`."""
-        return self._guard.call(MESSAGES, self._client.messages.parse, self._guard.asked_whole(MESSAGES, request))
+        found: ParsedMessage[Any] = self._guard.call(
+            MESSAGES, self._client.messages.parse, self._guard.asked_whole(MESSAGES, request)
+        )
+        return found
 
     def stream(self, **request: Any) -> Opening:
         """`messages.stream`: an attempt begins with the `with` block."""
         return Opening(self._client, self._guard, self._guard.asked(MESSAGES, request))
 
-    def count_tokens(self, **request: Any) -> Any:
+    def count_tokens(self, **request: Any) -> "MessageTokensCount":
         """Not an attempt: it costs nothing."""
-        return self._client.messages.count_tokens(**request)
+        found: MessageTokensCount = self._client.messages.count_tokens(**request)
+        return found
 
 
-class AsyncGuardedMessages(_Guarded):
+class AsyncGuardedMessages(Guarded):
+    @overload
+    async def create(self, *, stream: Literal[False] | None = ..., **request: Any) -> "Message": ...
+
+    @overload
+    async def create(self, *, stream: Literal[True], **request: Any) -> "AsyncGuardedStream[RawMessageStreamEvent]": ...
+
+    @overload
+    async def create(
+        self, *, stream: bool, **request: Any
+    ) -> "Message | AsyncGuardedStream[RawMessageStreamEvent]": ...
+
     async def create(self, **request: Any) -> Any:
         """As `GuardedMessages.create`."""
         send, request = self._client.messages.create, self._guard.asked(MESSAGES, request)
@@ -296,21 +314,23 @@ class AsyncGuardedMessages(_Guarded):
             return await self._guard.stream_async(MESSAGES, send, request, AsyncGuardedStream)
         return await self._guard.call_async(MESSAGES, send, request)
 
-    async def parse(self, **request: Any) -> Any:
+    async def parse(self, **request: Any) -> "ParsedMessage[Any]":
         """As `GuardedMessages.parse`."""
         request = self._guard.asked_whole(MESSAGES, request)
-        return await self._guard.call_async(MESSAGES, self._client.messages.parse, request)
+        found: ParsedMessage[Any] = await self._guard.call_async(MESSAGES, self._client.messages.parse, request)
+        return found
 
     def stream(self, **request: Any) -> AsyncOpening:
         """As `GuardedMessages.stream`."""
         return AsyncOpening(self._client, self._guard, self._guard.asked(MESSAGES, request))
 
-    async def count_tokens(self, **request: Any) -> Any:
+    async def count_tokens(self, **request: Any) -> "MessageTokensCount":
         """Not an attempt: it costs nothing."""
-        return await self._client.messages.count_tokens(**request)
+        found: MessageTokensCount = await self._client.messages.count_tokens(**request)
+        return found
 
 
-class GuardedAnthropic(_Guarded):
+class GuardedAnthropic(Guarded):
     """What `guard` makes of an `Anthropic`."""
 
     def __init__(self, client: Any, guard: Guard) -> None:
@@ -318,7 +338,7 @@ class GuardedAnthropic(_Guarded):
         self.messages = GuardedMessages(client, guard)
 
 
-class AsyncGuardedAnthropic(_Guarded):
+class AsyncGuardedAnthropic(Guarded):
     """What `guard` makes of an `AsyncAnthropic`."""
 
     def __init__(self, client: Any, guard: Guard) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policy_engine.adapters.errors import ClientErrors, Reading, WrongClient
 from policy_engine.adapters.inputs import Bound, input_bound
@@ -152,7 +152,7 @@ class Guard:
                 raise
         return answer
 
-    def stream(self, method: Method, send: Send, request: Request, made: type[GuardedStream]) -> Any:
+    def stream(self, method: Method, send: Send, request: Request, made: type[GuardedStream[Any]]) -> Any:
         """The stream of the first attempt that begins to answer."""
         step, bound = self._begin(method, send, request)
         try:
@@ -172,7 +172,9 @@ class Guard:
             raise
         raise step.stopped()
 
-    async def stream_async(self, method: Method, send: Send, request: Request, made: type[AsyncGuardedStream]) -> Any:
+    async def stream_async(
+        self, method: Method, send: Send, request: Request, made: type[AsyncGuardedStream[Any]]
+    ) -> Any:
         """As `stream`."""
         step, bound = self._begin(method, send, request)
         try:
@@ -263,6 +265,19 @@ class Guard:
             own = request.get("timeout", self.timeout)
             sent["timeout"] = within(own if own is None or is_given(own) else self.timeout, seconds)
         return sent
+
+
+class Guarded:
+    """What all guarded clients and their parts are: it says of everything else that it is not guarded."""
+
+    def __init__(self, client: Any, guard: Guard) -> None:
+        self._client = client
+        self._guard = guard
+
+    if not TYPE_CHECKING:  # so that type checkers say it, too
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"`{name}` is not guarded; call it on the client itself, inside an attempt of a step")
 
 
 def _choices(method: Method, request: Mapping[str, Any]) -> int:

@@ -12,9 +12,9 @@ not, of `OpenAI` and `AsyncOpenAI` (so also of `AzureOpenAI`, and of servers tha
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Method
+from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method
 from policy_engine.adapters.errors import told
 from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
 from policy_engine.runtime.execution import Execution
@@ -28,6 +28,10 @@ except ModuleNotFoundError as error:
     raise ImportError(
         "`policy_engine.adapters.openai` needs the extra `openai`: pip install 'policy_engine[openai]'"
     ) from error
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk, ParsedChatCompletion
+    from openai.types.responses import ParsedResponse, Response, ResponseStreamEvent
 
 _BY_CODE = {
     "rate_limit_exceeded": Failure("rate_limit"),
@@ -208,18 +212,16 @@ def _streamed(request: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
 # ---------------------------------------------------------------- the clients
 
 
-class _Guarded:
-    """Says of everything else that it is not guarded."""
+class GuardedResponses(Guarded):
+    @overload
+    def create(self, *, stream: Literal[False] | None = ..., **request: Any) -> "Response": ...
 
-    def __init__(self, client: Any, guard: Guard) -> None:
-        self._client = client
-        self._guard = guard
+    @overload
+    def create(self, *, stream: Literal[True], **request: Any) -> "GuardedStream[ResponseStreamEvent]": ...
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"`{name}` is not guarded; call it on the client itself, inside an attempt of a step")
+    @overload
+    def create(self, *, stream: bool, **request: Any) -> "Response | GuardedStream[ResponseStreamEvent]": ...
 
-
-class GuardedResponses(_Guarded):
     def create(self, **request: Any) -> Any:
         """`responses.create`; `model` need not be given."""
         send, request = self._client.responses.create, self._guard.asked(RESPONSES, request)
@@ -227,13 +229,23 @@ class GuardedResponses(_Guarded):
             return self._guard.stream(RESPONSES, send, request, GuardedStream)
         return self._guard.call(RESPONSES, send, request)
 
-    def parse(self, **request: Any) -> Any:
+    def parse(self, **request: Any) -> "ParsedResponse[Any]":
         """`responses.parse`; what does not fit the schema is a failure of class `invalid_output`."""
         request = self._guard.asked_whole(RESPONSES, request)
-        return self._guard.call(RESPONSES, self._client.responses.parse, request)
+        found: ParsedResponse[Any] = self._guard.call(RESPONSES, self._client.responses.parse, request)
+        return found
 
 
-class GuardedCompletions(_Guarded):
+class GuardedCompletions(Guarded):
+    @overload
+    def create(self, *, stream: Literal[False] | None = ..., **request: Any) -> "ChatCompletion": ...
+
+    @overload
+    def create(self, *, stream: Literal[True], **request: Any) -> "GuardedStream[ChatCompletionChunk]": ...
+
+    @overload
+    def create(self, *, stream: bool, **request: Any) -> "ChatCompletion | GuardedStream[ChatCompletionChunk]": ...
+
     def create(self, **request: Any) -> Any:
         """`chat.completions.create`; a stream is asked for its usage, the chunk with it is only given if asked for."""
         send, request = self._client.chat.completions.create, self._guard.asked(COMPLETIONS, request)
@@ -242,13 +254,23 @@ class GuardedCompletions(_Guarded):
             return self._guard.stream(method, send, asked, GuardedStream)
         return self._guard.call(COMPLETIONS, send, request)
 
-    def parse(self, **request: Any) -> Any:
+    def parse(self, **request: Any) -> "ParsedChatCompletion[Any]":
         """`chat.completions.parse`, as `responses.parse`."""
         request = self._guard.asked_whole(COMPLETIONS, request)
-        return self._guard.call(COMPLETIONS, self._client.chat.completions.parse, request)
+        found: ParsedChatCompletion[Any] = self._guard.call(COMPLETIONS, self._client.chat.completions.parse, request)
+        return found
 
 
-class AsyncGuardedResponses(_Guarded):
+class AsyncGuardedResponses(Guarded):
+    @overload
+    async def create(self, *, stream: Literal[False] | None = ..., **request: Any) -> "Response": ...
+
+    @overload
+    async def create(self, *, stream: Literal[True], **request: Any) -> "AsyncGuardedStream[ResponseStreamEvent]": ...
+
+    @overload
+    async def create(self, *, stream: bool, **request: Any) -> "Response | AsyncGuardedStream[ResponseStreamEvent]": ...
+
     async def create(self, **request: Any) -> Any:
         """As `GuardedResponses.create`."""
         send, request = self._client.responses.create, self._guard.asked(RESPONSES, request)
@@ -256,13 +278,25 @@ class AsyncGuardedResponses(_Guarded):
             return await self._guard.stream_async(RESPONSES, send, request, AsyncGuardedStream)
         return await self._guard.call_async(RESPONSES, send, request)
 
-    async def parse(self, **request: Any) -> Any:
+    async def parse(self, **request: Any) -> "ParsedResponse[Any]":
         """As `GuardedResponses.parse`."""
         request = self._guard.asked_whole(RESPONSES, request)
-        return await self._guard.call_async(RESPONSES, self._client.responses.parse, request)
+        found: ParsedResponse[Any] = await self._guard.call_async(RESPONSES, self._client.responses.parse, request)
+        return found
 
 
-class AsyncGuardedCompletions(_Guarded):
+class AsyncGuardedCompletions(Guarded):
+    @overload
+    async def create(self, *, stream: Literal[False] | None = ..., **request: Any) -> "ChatCompletion": ...
+
+    @overload
+    async def create(self, *, stream: Literal[True], **request: Any) -> "AsyncGuardedStream[ChatCompletionChunk]": ...
+
+    @overload
+    async def create(
+        self, *, stream: bool, **request: Any
+    ) -> "ChatCompletion | AsyncGuardedStream[ChatCompletionChunk]": ...
+
     async def create(self, **request: Any) -> Any:
         """As `GuardedCompletions.create`."""
         send, request = self._client.chat.completions.create, self._guard.asked(COMPLETIONS, request)
@@ -271,31 +305,39 @@ class AsyncGuardedCompletions(_Guarded):
             return await self._guard.stream_async(method, send, asked, AsyncGuardedStream)
         return await self._guard.call_async(COMPLETIONS, send, request)
 
-    async def parse(self, **request: Any) -> Any:
+    async def parse(self, **request: Any) -> "ParsedChatCompletion[Any]":
         """As `GuardedCompletions.parse`."""
         request = self._guard.asked_whole(COMPLETIONS, request)
-        return await self._guard.call_async(COMPLETIONS, self._client.chat.completions.parse, request)
+        found: ParsedChatCompletion[Any] = await self._guard.call_async(
+            COMPLETIONS, self._client.chat.completions.parse, request
+        )
+        return found
 
 
-class _Chat(_Guarded):
-    completions: Any
+Completions = TypeVar("Completions", GuardedCompletions, AsyncGuardedCompletions)
 
 
-class GuardedOpenAI(_Guarded):
+class GuardedChat(Guarded, Generic[Completions]):
+    """`chat`, which has `completions`."""
+
+    def __init__(self, client: Any, guard: Guard, completions: type[Completions]) -> None:
+        super().__init__(client, guard)
+        self.completions: Completions = completions(client, guard)
+
+
+class GuardedOpenAI(Guarded):
     """What `guard` makes of an `OpenAI`."""
 
     def __init__(self, client: Any, guard: Guard) -> None:
         super().__init__(client, guard)
         self.responses = GuardedResponses(client, guard)
-        self.chat = _Chat(client, guard)
-        self.chat.completions = GuardedCompletions(client, guard)
+        self.chat = GuardedChat(client, guard, GuardedCompletions)
 
 
-class AsyncGuardedOpenAI(_Guarded):
+class AsyncGuardedOpenAI(Guarded):
     """What `guard` makes of an `AsyncOpenAI`."""
 
     def __init__(self, client: Any, guard: Guard) -> None:
         super().__init__(client, guard)
         self.responses = AsyncGuardedResponses(client, guard)
-        self.chat = _Chat(client, guard)
-        self.chat.completions = AsyncGuardedCompletions(client, guard)
+        self.chat = GuardedChat(client, guard, AsyncGuardedCompletions)

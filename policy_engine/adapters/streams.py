@@ -8,11 +8,13 @@ policy's decision as a note, and what was streamed is charged. A step that the p
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import isawaitable
-from typing import Any, NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.errors import Cut, Terminal
 from policy_engine.runtime.mapping import Failure
+
+Event_co = TypeVar("Event_co", covariant=True)
 
 GIVEN_OUT = "a part of the answer was given out, so nothing was called again"
 
@@ -92,7 +94,7 @@ class _Held:
             error.add_note(f"policy: {step.decisions[-1]}" + (f"; {GIVEN_OUT}" if permits else ""))
 
 
-class GuardedStream(_Held):
+class GuardedStream(_Held, Generic[Event_co]):
     """The chunks of a client's stream. What else the client's stream has is had here too."""
 
     def begin(self) -> str | None:
@@ -103,10 +105,10 @@ class GuardedStream(_Held):
                 return None
         return self._never_began()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Event_co]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Event_co:
         while not self._held:
             try:
                 self._take(next(self._chunks))
@@ -116,7 +118,8 @@ class GuardedStream(_Held):
             except BaseException as error:
                 self._broken(error)
                 raise
-        return self._held.pop(0)
+        event: Event_co = self._held.pop(0)
+        return event
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +138,7 @@ class GuardedStream(_Held):
             self._done()
 
 
-class AsyncGuardedStream(_Held):
+class AsyncGuardedStream(_Held, Generic[Event_co]):
     """As `GuardedStream`, async."""
 
     async def begin(self) -> str | None:
@@ -146,10 +149,10 @@ class AsyncGuardedStream(_Held):
                 return None
         return self._never_began()
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[Event_co]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> Event_co:
         while not self._held:
             try:
                 self._take(await anext(self._chunks))
@@ -159,7 +162,8 @@ class AsyncGuardedStream(_Held):
             except BaseException as error:
                 self._broken(error)
                 raise
-        return self._held.pop(0)
+        event: Event_co = self._held.pop(0)
+        return event
 
     async def __aenter__(self) -> Self:
         return self

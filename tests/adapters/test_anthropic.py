@@ -218,7 +218,7 @@ def by_stream(provider: Provider, run: Execution, most: int = 1000) -> str:
 def by_create_async(provider: Provider, run: Execution, most: int = 1000) -> str:
     async def work() -> str:
         said: list[str] = []
-        client = guard(async_anthropic_client(provider), run, "draft", **ASKED)
+        client: Any = guard(async_anthropic_client(provider), run, "draft", **ASKED)
         async with await client.messages.create(**HI, stream=True) as stream:
             async for event in stream:
                 said += [event.delta.text] if event.type == "content_block_delta" else []
@@ -339,7 +339,7 @@ def test_the_final_message() -> None:
 
 def test_the_final_message_async() -> None:
     async def work() -> None:
-        client = guard(
+        client: Any = guard(
             async_anthropic_client(Provider(events("hel", "lo"), events("hel", "lo"))), run, "draft", **ASKED
         )
         async with client.messages.stream(**HI) as stream:
@@ -359,7 +359,7 @@ def test_a_tool_loop() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "look", "input": {"type": "thing"}}
     provider = Provider(message(stop="tool_use") | {"content": [call]}, message("done"))
     with begun("anthropic", "ceiling 3 attempts per step") as run:
-        client = guard(anthropic_client(provider), run, "draft", max_output_tokens=10)
+        client: Any = guard(anthropic_client(provider), run, "draft", max_output_tokens=10)
         said: list[Any] = [{"role": "user", "content": "hi"}]
         tools = [{"name": "look", "input_schema": {"type": "object", "properties": {}}}]
         reply = client.messages.create(messages=said, tools=tools)

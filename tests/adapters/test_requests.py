@@ -1,19 +1,21 @@
 """What a call says beside its text: nothing in it slips past the policy, and what cannot be bounded is refused."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_type
 
 import anthropic
 import httpx2
 import openai
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 
 from policy_engine.adapters import anthropic as guarding_anthropic
 from policy_engine.adapters.openai import guard
 from policy_engine.adapters.requests import USUAL
 from policy_engine.runtime.errors import HandedOff
 from tests.adapters.desk import Provider, anthropic_client, begun, openai_client
-from tests.adapters.openai_says import completion, response, response_events
+from tests.adapters.openai_says import chunks, completion, response, response_events
 from tests.adapters.test_anthropic import message
 from tests.adapters.test_openai import reserved
 
@@ -265,3 +267,24 @@ def test_each_phase_keeps_its_own_timeout() -> None:
     with begun("openai", "ceiling 30s per outcome") as run:
         respond(guard(client, run, "draft", **ASKED))
     assert seen == [{"connect": 2, "read": 30, "write": 30, "pool": 30}]
+
+
+# ---------------------------------------------------------------- types
+
+
+def test_types_are_those_of_the_client() -> None:
+    """A type checker sees what a call answers, and that the rest is not guarded."""
+    provider = Provider(response(), response_events("hi"), completion(), chunks("hi"))
+    with begun("openai") as run:
+        client = guard(openai_client(provider), run, "draft", **ASKED)
+        assert_type(client.responses.create(input="hi"), Response)
+        for event in client.responses.create(input="hi", stream=True):
+            assert_type(event, ResponseStreamEvent)
+        assert_type(client.chat.completions.create(messages=[]), ChatCompletion)
+        for chunk in client.chat.completions.create(messages=[], stream=True):
+            assert_type(chunk, ChatCompletionChunk)
+        with pytest.raises(AttributeError, match="`embeddings` is not guarded"):
+            client.embeddings.create()  # type: ignore[attr-defined] # the mistake
+    with begun("anthropic") as run:
+        claude = guarding_anthropic.guard(anthropic_client(Provider(message())), run, "draft", **ASKED)
+        assert_type(claude.messages.create(messages=[], stream=False), anthropic.types.Message)
