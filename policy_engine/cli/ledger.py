@@ -80,7 +80,7 @@ def ledger_command(
         raise click.UsageError("--parquet needs --output FILE")
     path = path or _default()
     screen = Screen(color)
-    with _opened(path, writes=action == "prune") as ledger:
+    with opened(path, writes=action == "prune") as ledger:
         if action == "show":
             return _show(screen, ledger, path, customer, 50 if most is None else most, form)
         if action == "export":
@@ -97,7 +97,7 @@ def _default() -> str:
 
 
 @contextmanager
-def _opened(path: str, *, writes: bool) -> "Iterator[SqliteLedger]":
+def opened(path: str, *, writes: bool) -> "Iterator[SqliteLedger]":
     """A ledger that is there; a copy of it for those who may only read. Raises `Problem` for one that is of no use."""
     from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
 

@@ -27,6 +27,12 @@ LARGE_FILE = 4_000_000
     type=PolicyPath(),
     help="Ask for every decision of this decision log again, instead of running a TRACE.",
 )
+@click.option(
+    "--ledger",
+    metavar="FILE",
+    type=PolicyPath(),
+    help="With --decisions: a ledger; decisions of other versions of the policy are asked of those that it keeps.",
+)
 @policy_options
 @click.option(
     "--map",
@@ -55,6 +61,7 @@ LARGE_FILE = 4_000_000
 def replay_command(
     trace: str | None,
     decisions: str | None,
+    ledger: str | None,
     paths: tuple[str, ...],
     prices: str | None,
     engine: str,
@@ -80,10 +87,12 @@ def replay_command(
     line number on standard error, left out and counted.
 
     With --decisions, each decision that a `DecisionLog` wrote is made again from the facts written with it, and must
-    come out the same; one that another policy or other prices made is left out and said.
+    come out the same; one that another policy or other prices made is asked of what the --ledger keeps, else left out
+    and said.
 
     \b
       policy replay --decisions decisions.jsonl --policy support.policy
+      policy replay --decisions decisions.jsonl --policy support.policy --ledger ledger.db
 
     Exit code: 0 when the replay was done, whatever the policy refused in it; with --decisions, 1 if anything came out
     differently or was left out; 2 if the policy or the file cannot be used, or not one row of it can.
@@ -101,7 +110,9 @@ def replay_command(
         from policy_engine.cli.replay_decisions import replay_log
 
         assert decisions is not None  # noqa: S101 - one of the two was named
-        return replay_log(screen, policy, decisions, form, max_bad)
+        return replay_log(screen, policy, decisions, form, max_bad, ledger)
+    if ledger is not None:
+        raise click.UsageError("--ledger is for a decision log: name one with --decisions")
     recorded = _read(trace, policy, _by_header(renamed), dict(constants), screen)
     attempts = sum(len(execution.attempts) for execution in recorded.executions.values())
     with screen.progress("replaying", attempts) as progress:

@@ -2,15 +2,17 @@
 
 import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 from policy_engine.cli.app import CLEAN, FINDINGS
+from policy_engine.cli.ledger import opened
 from policy_engine.cli.problems import Problem
 from policy_engine.cli.reading import unreadable
 from policy_engine.cli.render import Screen
 from policy_engine.language.diagnostics import count
 from policy_engine.policy import Policy
-from policy_engine.telemetry.replaying import Change, DecisionReplay, read_log, replay_decisions
+from policy_engine.telemetry.replaying import Change, DecisionReplay, kept_in, read_log, replay_decisions
 
 SHORT = 12
 """Signs of a digest that are shown."""
@@ -25,14 +27,19 @@ _PLAIN = re.compile(r"(?!(?:true|false|null|nothing)$)(?!-?[0-9.]+$)[^\x00-\x1f\
 """A text that stands for itself: not taken for a number, and on one line."""
 
 
-def replay_log(screen: Screen, policy: Policy, log: str, form: str, most: int) -> int:
-    """Replay a log and show what came of it; the exit code. Raises `Problem` for a log without a line."""
+def replay_log(screen: Screen, policy: Policy, log: str, form: str, most: int, ledger: str | None = None) -> int:
+    """Replay a log and show what came of it; the exit code. Raises `Problem` for a log without a line.
+
+    `ledger` is a file that keeps the other versions of the policy that decisions were made by.
+    """
     try:
         if is_packed(log):
             way = f"gunzip -c {log} | policy replay --decisions /dev/stdin …"
             raise Problem("it is compressed", log, hint=f"unpack it first: {way}")
-        with screen.progress("asking again", None) as progress:
-            result = replay_decisions(policy, read_log(log), progress=progress)
+        with ExitStack() as stack:
+            kept = None if ledger is None else kept_in(stack.enter_context(opened(ledger, writes=False)))
+            progress = stack.enter_context(screen.progress("asking again", None))
+            result = replay_decisions(policy, read_log(log), kept=kept, progress=progress)
     except OSError as error:
         raise unreadable(error) from None
     if len(result.bad) == result.lines:
@@ -42,7 +49,7 @@ def replay_log(screen: Screen, policy: Policy, log: str, form: str, most: int) -
     if form == "json":
         screen.json(result.to_json())
     else:
-        _show(screen, result, log, most)
+        _show(screen, result, log, most, ledger)
     _show_bad(screen, result, log, most)
     return CLEAN if result.reproduced else FINDINGS
 
@@ -55,7 +62,7 @@ def is_packed(log: str) -> bool:
         return file.read(len(PACKED)) == PACKED
 
 
-def _show(screen: Screen, result: DecisionReplay, log: str, most: int) -> None:
+def _show(screen: Screen, result: DecisionReplay, log: str, most: int, ledger: str | None) -> None:
     screen.say((log, "place"), f": {count(result.lines, 'decision')}")
     screen.say((f"{result.same:,} the same", "good" if result.reproduced else ""))
     if result.of_the_ledger:
@@ -64,7 +71,7 @@ def _show(screen: Screen, result: DecisionReplay, log: str, most: int) -> None:
     for (policy, prices), lines in result.elsewhere.items():
         screen.say((f"{lines:,} left out", "warning"), f": {_made_by(result, policy, prices)}")
     if result.elsewhere:
-        screen.say(("  " + _way_out(result), "hint"))
+        screen.say(("  " + _way_out(result, ledger), "hint"))
     if result.differences:
         screen.say((f"{len(result.differences):,} different", "bad"))
     for found in result.differences[:most]:
@@ -86,10 +93,12 @@ def _made_by(result: DecisionReplay, policy: str, prices: str) -> str:
     return f"made with the prices {on_one_line(prices[:SHORT])}, these are {result.price_digest[:SHORT]}"
 
 
-def _way_out(result: DecisionReplay) -> str:
+def _way_out(result: DecisionReplay, ledger: str | None) -> str:
     other = any(policy != result.policy_digest for policy, _ in result.elsewhere)
-    what = "that version of the policy, its files named as they were" if other else "the price lock of then (--prices)"
-    return f"ask with {what}"
+    what = "that version of the policy (files named as then)" if other else "the price lock of then (--prices)"
+    if ledger is not None:
+        return f"`{ledger}` does not keep it: ask with {what}"
+    return f"ask with {what}, or name a ledger that keeps it (--ledger)"
 
 
 def _change(change: Change) -> str:

@@ -6,14 +6,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
-from opentelemetry.metrics import CallbackOptions, Observation
-
 from policy_engine.language.checked import Meter
 from policy_engine.language.units import NANOS
 from policy_engine.ledger.protocol import Counter, LedgerError, LedgerUnavailable
 from policy_engine.runtime.counting import Place
 from policy_engine.runtime.edition import Edition
-from policy_engine.telemetry.labels import Value
+from policy_engine.telemetry.labels import Labels
 
 if TYPE_CHECKING:
     from policy_engine.runtime.attempt import Attempt
@@ -23,6 +21,8 @@ REMEMBERED = 1_000
 """So many ceilings are known; the least lately met one is forgotten."""
 
 Key = tuple[int, Meter, str, str]
+Left = tuple[float, Labels]
+"""An amount in units of the currency, and whose it is."""
 
 
 class Budget(NamedTuple):
@@ -65,12 +65,11 @@ class Budgets:
                 if len(self._met) > REMEMBERED:
                     self._met.popitem(last=False)
 
-    def observe(self, options: CallbackOptions) -> list[Observation]:
-        """What each has left in the window of now: one question to each ledger, none of one that is silent."""
-        del options
+    def left(self) -> list[Left]:
+        """What each has left in the window of now: one question to each ledger, nothing of one that is silent."""
         with self._lock:
             met = list(self._met.items())
-        found: list[Observation] = []
+        found: list[Left] = []
         by_engine: dict[Engine, list[Budget]] = {}
         for key, budget in met:
             engine = budget.engine()
@@ -84,7 +83,7 @@ class Budgets:
         return found
 
 
-def _left(engine: "Engine", budgets: list[Budget]) -> Iterator[Observation]:
+def _left(engine: "Engine", budgets: list[Budget]) -> Iterator[Left]:
     now = engine.clock.now_micros()
     counters = [_counter(budget, now) for budget in budgets]
     try:
@@ -95,14 +94,14 @@ def _left(engine: "Engine", budgets: list[Budget]) -> Iterator[Observation]:
         reading = readings.get(counter)
         if reading is None:
             continue
-        labels: dict[str, Value] = {
+        labels: Labels = {
             "policy_engine.meter": str(budget.meter),
             "policy_engine.rule": _name(budget),
             "policy_engine.currency": budget.edition.currency,
         }
         if counter.key:
             labels["policy_engine.key"] = counter.key
-        yield Observation((budget.limit - reading.used) / NANOS, labels)
+        yield (budget.limit - reading.used) / NANOS, labels
 
 
 def _counter(budget: Budget, now: int) -> Counter:

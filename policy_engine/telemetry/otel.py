@@ -279,8 +279,9 @@ class OpenTelemetry(Observer):
         return None if opened is None else opened.calls.pop(attempt.hold.id, None)
 
     def _observe(self, options: CallbackOptions) -> list[Observation]:
+        del options
         self._close_those_gone()
-        return self._budgets.observe(options)
+        return [Observation(amount, labels) for amount, labels in self._budgets.left()]
 
     def _metric(self, labels: Labels, customer: str | None) -> Labels:
         if self._customers and customer is not None:

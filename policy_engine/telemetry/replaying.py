@@ -21,7 +21,9 @@ from typing import Any
 
 from policy_engine.evaluation.decision import AdmitDecision, AttemptDecision, Decision, FailureDecision, Head
 from policy_engine.evaluation.facts import FactError
+from policy_engine.ledger.protocol import Ledger
 from policy_engine.policy import Policy
+from policy_engine.runtime.edition import Editions
 from policy_engine.telemetry.entries import Entry
 from policy_engine.telemetry.reading import NO_ENTRY, EntryError, checked, facts_of
 
@@ -111,6 +113,19 @@ def read_log(path: str | PathLike[str]) -> Iterator[tuple[int, Entry | BadLine]]
                 yield number, BadLine(number, "not JSON")
             else:
                 yield number, found if isinstance(found, dict) else BadLine(number, NO_ENTRY)
+
+
+def kept_in(ledger: Ledger) -> Kept:
+    """The policies and prices that a ledger keeps, as engines used them. Asking it may raise `LedgerUnavailable`."""
+    editions = Editions(ledger)
+
+    def find(policy_digest: str, price_digest: str) -> Policy | None:
+        try:
+            return editions.restore(policy_digest, price_digest).policy
+        except LookupError:
+            return None
+
+    return find
 
 
 def replay_decisions(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from policy_engine.ledger.memory import MemoryLedger
-from policy_engine.policy import load
+from policy_engine.ledger.sqlite import SqliteLedger
+from policy_engine.policy import LivePolicy, load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.telemetry.decision_log import DecisionLog
@@ -89,10 +90,41 @@ def test_another_policy_is_said(run: Run, log: Path) -> None:
     kept = json.loads(log.read_text().splitlines()[0])["policy_digest"]
     expected = (
         f"log.jsonl: 3 decisions\n0 the same\n3 left out: made by the policy {kept[:12]}, this one is {now[:12]}\n"
-        "  ask with that version of the policy, its files named as they were\n"
+        "  ask with that version of the policy (files named as then), or name a ledger that keeps it (--ledger)\n"
     )
     assert result.stdout == expected
     assert was != now
+
+
+def test_other_versions_are_found_in_a_ledger(run: Run, desk: Path) -> None:
+    """Two versions of a policy, the second of which decided on with what began under the first."""
+    text = Path("support.policy").read_text()
+    facts = {"risk": "low", "region": "us"}
+    with SqliteLedger("ledger.db") as ledger, DecisionLog(LOG) as log:
+        live = LivePolicy("support.policy")
+        engine = Engine(live, ledger=ledger, observers=[log])
+        with engine.execution("support_draft", customer="acme", plan="growth", facts=facts, key="t1") as first:
+            Path("support.policy").write_text(text.replace("$0.30 per outcome", "$0.31 per outcome"))
+            live.reload()
+            with engine.execution("support_draft", customer="acme", plan="growth", facts=facts, key="t2") as second:
+                second.deliver()
+            first.deliver()
+    result = run("replay", "--decisions", LOG, *SUPPORT)
+    assert (result.exit_code, result.stdout.splitlines()[1]) == (1, "2 the same")
+    result = run("replay", "--decisions", LOG, *SUPPORT, "--ledger", "ledger.db")
+    assert (result.exit_code, result.stdout) == (0, "log.jsonl: 4 decisions\n4 the same\n")
+    Path("support.policy").write_text(text + "\n")
+    result = run("replay", "--decisions", LOG, *SUPPORT, "--ledger", "ledger.db")
+    assert (result.exit_code, result.stdout.splitlines()[1]) == (0, "4 the same")
+
+
+def test_a_ledger_that_does_not_keep_it(run: Run, log: Path) -> None:
+    SqliteLedger("other.db").close()
+    Path("support.policy").write_text(Path("support.policy").read_text() + "\n")
+    result = run("replay", "--decisions", LOG, *SUPPORT, "--ledger", "other.db")
+    assert result.exit_code == 1
+    said = "  `other.db` does not keep it: ask with that version of the policy (files named as then)\n"
+    assert result.stdout.endswith(said)
 
 
 def test_other_prices_are_said(run: Run, log: Path) -> None:
@@ -101,7 +133,9 @@ def test_other_prices_are_said(run: Run, log: Path) -> None:
     result = run("replay", "--decisions", LOG, *SUPPORT)
     assert result.exit_code == 1
     assert "3 left out: made with the prices abababababab, these are " in result.stdout
-    assert result.stdout.endswith("  ask with the price lock of then (--prices)\n")
+    assert result.stdout.endswith(
+        "  ask with the price lock of then (--prices), or name a ledger that keeps it (--ledger)\n"
+    )
 
 
 def test_what_is_in_a_log_forges_no_line_of_the_answer(run: Run, log: Path) -> None:
@@ -175,6 +209,8 @@ def test_lines_that_cannot_be_used(run: Run, log: Path) -> None:
         ([], "name a TRACE, or a decision log with --decisions"),
         (["trace.csv", "--decisions", LOG], "name a TRACE, or a decision log with --decisions"),
         (["--decisions", LOG, "--set", "plan=growth"], "--map and --set are for a TRACE"),
+        (["trace.csv", "--ledger", "ledger.db"], "--ledger is for a decision log"),
+        (["--decisions", LOG, "--ledger", "nowhere.db"], "nowhere.db"),
         (["--decisions", "nowhere.jsonl"], "nowhere.jsonl: no such file or directory"),
     ],
 )
