@@ -49,7 +49,7 @@ def test_show(run: Run) -> None:
         "burst/acme/order 7  draft      99     1         0  100  0.65  2027-02-20 12:00",
         "",
         "open execution  customer  outcome  state    spent  admitted",
-        "e1              acme      draft    running      0  2026-11-22 12:00",
+        "ticket 1        acme      draft    running      0  2026-11-22 12:00",
     ]
 
 
@@ -216,7 +216,7 @@ def test_prune(run: Run, file: Path, before: str, removed: int) -> None:
     run("ledger", "show", "ledger.db")  # brings the file up to date
     spoil(
         file,
-        "UPDATE executions SET state = 'aborted', spent_nanos = 20000000",
+        "UPDATE executions SET state = 'aborted'",
         "UPDATE holds SET state = 'released' WHERE state = 'held'",
         "UPDATE counters SET reserved = 0",
         "UPDATE grants SET held = 0",

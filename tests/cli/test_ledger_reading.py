@@ -38,10 +38,7 @@ NOBODY = 65_534
         ("DELETE FROM holds WHERE id = 'e1/1'", "3 charges belong to no hold"),
         ("UPDATE charges SET hold = 99 WHERE hold = 4 AND place = 2", "1 charges belong to no hold"),
         ("UPDATE executions SET state = 'paid'", "execution `e1` is `paid`, which is no state"),
-        (
-            "UPDATE executions SET state = 'accepted', spent_nanos = 90000000; UPDATE holds SET state = 'released'",
-            "execution `e1` says that it spent 0.09, and its attempts come to",
-        ),
+        ("UPDATE executions SET spent_nanos = -1", "execution `e1` has an amount below zero"),
         ("UPDATE grants SET units = 0", "grant `burst/acme/order 7` has 0 units, and 1 are taken"),
         (
             "INSERT INTO documents SELECT 'prices', replace(hex(zeroblob(32)), '0', 'a'), '{}'",
@@ -58,7 +55,7 @@ NOBODY = 65_534
     ],
 )
 def test_rows_that_cannot_be(run: Run, file: Path, statement: str, said: str) -> None:
-    spoil(file, *statement.split("; "))
+    spoil(file, statement)
     result = run("ledger", "verify", "ledger.db")
     assert result.exit_code == 1
     assert f"damage: {said}" in result.stdout
