@@ -315,9 +315,13 @@ class LivePolicy:
         return tuple(Path(path) for path in given if not _is_text(path))
 
     def reload(self) -> bool:
-        """Read the files again; whether policy or prices changed. On an error (`load`'s) the old ones stay."""
+        """Read the files again, and the lock that the prices are from; whether policy or prices changed.
+
+        On an error (that of `load`, or of `PriceTable.read`) the old ones stay.
+        """
         with self._lock:
-            fresh = load(self._source, prices=self._prices, engine=self._engine)
+            prices = None if self._prices is None else self._prices.again()
+            fresh = load(self._source, prices=prices, engine=self._engine)
             now = self._policy
             changed = (fresh.digest, fresh.prices.digest) != (now.digest, now.prices.digest)
             if changed:

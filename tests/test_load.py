@@ -1,5 +1,6 @@
 """load(): paths, texts, prices, versions."""
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import policy_engine
 from policy_engine import LivePolicy, PolicyError, PriceTable
 from policy_engine.language.units import Rates, UnitError
+from policy_engine.prices.lock import Lock, LockedModel
 
 TEXT = """
 currency USD
@@ -158,6 +160,33 @@ def test_a_bad_new_version_never_replaces_a_good_one(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no such file"):
         live.reload()
     assert live.policy is second
+
+
+def test_new_prices_are_read_with_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is written again counts for what begins from then on, wherever the process stands by then."""
+
+    def lock(picos: int) -> str:
+        entry = LockedModel.of(Rates(picos, picos), catalogue="openai/m", source="x", on=dt.date(2026, 11, 22))
+        return Lock.of("USD", {"openai:m": entry}).text
+
+    path = tmp_path / "prices.lock.json"
+    path.write_text(lock(1))
+    monkeypatch.chdir(tmp_path)
+    live = LivePolicy(text(rates=""), prices=PriceTable.read("prices.lock.json"))
+    monkeypatch.chdir("/")
+    assert live.reload() is False
+    path.write_text(lock(2))
+    assert live.reload() is True
+    assert live.policy.checked.routes["r"].rates == Rates(2, 2)
+    path.write_text(lock(3)[:-9])
+    with pytest.raises(policy_engine.PriceError, match=r"^prices\.lock\.json: line"):
+        live.reload()
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        live.reload()
+    assert live.policy.checked.routes["r"].rates == Rates(2, 2)
+    table = PriceTable.per_million({"openai:m": (1, 2)})
+    assert table.again() is table
 
 
 def test_an_unknown_engine() -> None:

@@ -6,7 +6,7 @@ always win over a table.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
@@ -27,11 +27,15 @@ MOST_BYTES = 32 * 2**20
 
 @dataclass(frozen=True)
 class PriceTable:
-    """Rates by the text after `model`, in pico units of one currency per token. `lock` is the file they are from."""
+    """Rates by the text after `model`, in pico units of one currency per token.
+
+    `lock` is the lock they are from, `path` the file where it was read.
+    """
 
     currency: str = "USD"
     rates: Mapping[str, Rates] = field(default_factory=dict)
     lock: Source | None = field(default=None, compare=False, repr=False)
+    path: Path | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", MappingProxyType(dict(self.rates)))
@@ -39,12 +43,19 @@ class PriceTable:
     @classmethod
     def read(cls, path: str | PathLike[str]) -> "PriceTable":
         """The prices of a lock file. Raises `PriceError` for a damaged one, `OSError` for what cannot be read."""
-        name = Path(path).as_posix()
-        with Path(path).open("rb") as file:
+        return cls._read(Path(path), Path(path).as_posix())
+
+    def again(self) -> "PriceTable":
+        """What the file says now that this table was read from; the same table if there is none. Raises as `read`."""
+        return self if self.path is None or self.lock is None else self._read(self.path, self.lock.name)
+
+    @classmethod
+    def _read(cls, path: Path, name: str) -> "PriceTable":
+        with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)  # a device has no end
         if len(content) > MOST_BYTES:
             raise PriceError("this is longer than any price lock", name, "name the lock of the policy")
-        return cls.of_lock(content, name)
+        return replace(cls.of_lock(content, name), path=path.absolute())
 
     @classmethod
     def of_lock(cls, content: bytes | str, name: str = LOCK_NAME) -> "PriceTable":
