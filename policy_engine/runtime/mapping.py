@@ -63,6 +63,7 @@ _BY_NAME = {
     "Timeout": Failure("timeout"),
     "ConnectError": Failure("connection", billed=False),
     "NewConnectionError": Failure("connection", billed=False),
+    "UnsupportedProtocol": Failure("connection", billed=False),
     "APIConnectionError": Failure("connection"),
     "NetworkError": Failure("connection"),
     "ProtocolError": Failure("connection"),
@@ -121,6 +122,17 @@ def _built_in(error: Exception) -> Failure | None:
         if 500 <= status < 600:
             return Failure("server_error")
         return None
+    found = _by_kind(error)
+    cause = error.__cause__
+    if found is not None and found.billed and isinstance(cause, Exception):
+        # Clients raise one error for every broken connection; the one behind it tells of one that was never made.
+        behind = _by_kind(cause)
+        if behind is not None and not behind.billed:
+            return Failure(found.error, billed=False)
+    return found
+
+
+def _by_kind(error: Exception) -> Failure | None:
     for kind in type(error).__mro__:
         if kind in _BY_CLASS:
             return _BY_CLASS[kind]

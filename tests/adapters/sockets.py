@@ -29,6 +29,10 @@ class Server:
         return self
 
     def __exit__(self, *about: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Refuse connections from now on, but for one that a thread may wait for."""
         self._listening.close()
 
     @property

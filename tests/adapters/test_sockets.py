@@ -90,6 +90,18 @@ def test_what_no_answer_is(way: Way, first: Act, error: str, charged: int, model
     assert all("x-stainless-retry-count: 0" in head for head, _ in server.requests)
 
 
+@each_way
+def test_a_connection_that_is_refused_costs_nothing(way: Way) -> None:
+    """While a provider is not reached, nothing is spent on it, however often it is tried."""
+    gone = Server()
+    gone.close()
+    with begun(way.provider, "fallback stop") as run:
+        for request in ({}, {"stream": True}):
+            with pytest.raises((openai.APIConnectionError, anthropic.APIConnectionError)):
+                way.call(way.client(gone, run), **request)
+        assert (run.attempts, run.spent_nanos) == (6, 0)
+
+
 def test_an_error_under_a_status_of_success() -> None:
     """As gateways tell it."""
     seen: list[Attempt] = []

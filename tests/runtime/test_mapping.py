@@ -61,6 +61,26 @@ def test_what_is_built_in(raised: BaseException, found: Failure | None) -> None:
     assert BUILT_IN.failure(raised) == found
 
 
+@pytest.mark.parametrize(
+    ("error_name", "cause", "found"),
+    [
+        ("APIConnectionError", error("ConnectError", module="httpx2"), Failure("connection", billed=False)),
+        ("APIConnectionError", error("ReadError", module="httpx2"), Failure("connection")),
+        ("APIConnectionError", ConnectionRefusedError(), Failure("connection", billed=False)),
+        ("APIConnectionError", None, Failure("connection")),
+        ("APITimeoutError", error("ConnectTimeout", module="httpx"), Failure("timeout", billed=False)),
+        ("APITimeoutError", error("ReadTimeout", module="httpx"), Failure("timeout")),
+        ("Oops", ConnectionRefusedError(), None),
+    ],
+)
+def test_what_is_behind_a_clients_error_tells_whether_it_was_sent(
+    error_name: str, cause: Exception | None, found: Failure | None
+) -> None:
+    raised = error(error_name, module="openai")
+    raised.__cause__ = cause
+    assert BUILT_IN.failure(raised) == found
+
+
 @pytest.mark.parametrize("known", [mapping._BY_CLASS, mapping._BY_STATUS, mapping._BY_CODE, mapping._BY_NAME])
 def test_every_built_in_class_is_one_of_the_language(known: dict[Any, Failure]) -> None:
     assert {failure.error for failure in known.values()} <= set(ERROR_CLASSES)
