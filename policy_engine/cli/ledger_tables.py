@@ -12,7 +12,7 @@ from policy_engine.ledger.protocol import FINAL, HELD, Book
 from policy_engine.ledger.verification import Difference
 
 COUNTERS = (
-    *(Column("counter", wrapped=True), Column("key"), Column("window")),
+    *(Column("counter", wrapped=True), Column("key", wrapped=True), Column("window")),
     *(Column("settled", right=True), Column("reserved", right=True)),
 )
 GRANTS = (
@@ -20,7 +20,7 @@ GRANTS = (
     *(Column("consumed", right=True), Column("of", right=True), Column("each", right=True), Column("expires")),
 )
 OPEN = (
-    *(Column("open execution", wrapped=True), Column("customer"), Column("outcome"), Column("state")),
+    *(Column("open execution", wrapped=True), Column("customer", wrapped=True), Column("outcome"), Column("state")),
     *(Column("spent", right=True), Column("admitted")),
 )
 
@@ -75,10 +75,7 @@ class Shown:
             ),
             (
                 OPEN,
-                [
-                    _cells(row, "execution", "customer", "outcome", "state", "spent", "admitted")
-                    for row in self.executions
-                ],
+                [_cells(row, "key", "customer", "outcome", "state", "spent", "admitted") for row in self.executions],
             ),
         ]
         for columns, rows in parts:
@@ -97,7 +94,7 @@ def show_differences(
         screen.say(("damage: ", "error"), said)
     for item in found:
         row = difference_row(item)
-        where = " ".join(str(row[name]) for name in ("counter", "key", "window", "grant") if row[name])
+        where = " ".join(_one_line(str(row[name])) for name in ("counter", "key", "window", "grant") if row[name])
         screen.say(
             ("difference: ", "error"),
             f"{where}: {row['stored']} {item.what}, and its entries come to {row['computed']}",
@@ -132,7 +129,12 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, Decimal):
         return f"{value:,f}"
-    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
+    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else _one_line(str(value))
+
+
+def _one_line(text: str) -> str:
+    """Whatever breaks a line stands as a blank."""
+    return " ".join(text.split())
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

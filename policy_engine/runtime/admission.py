@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from policy_engine.evaluation.decision import AdmitDecision, Digests, Draw, Head
+from policy_engine.evaluation.entries import no_such
 from policy_engine.evaluation.facts import AdmitFacts, Given, Grant, Reading
 from policy_engine.language.checked import Meter
 from policy_engine.ledger.grants import allowance
@@ -83,7 +84,9 @@ def find(engine: "Engine", outcome: str, customer: str, key: str) -> Execution:
     """The execution with this key. Raises `NoExecution`."""
     record = engine.ledger.execution(customer, outcome, key)
     if record is None:
-        raise NoExecution(f"no execution of `{outcome}` for `{customer}` has the key `{key}`")
+        known = engine.checked.outcomes
+        slip = "" if outcome in known else f": {no_such(outcome, known, 'outcome')}"
+        raise NoExecution(f"no execution of `{outcome}` for `{customer}` has the key `{key}`{slip}")
     run = _of_record(engine, record)
     run.look()
     return run

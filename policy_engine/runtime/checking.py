@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from inspect import isclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.evaluation.entries import MAX_COUNT, no_such, shown
 from policy_engine.evaluation.facts import FactError
+from policy_engine.prices.table import PriceTable
 
 if TYPE_CHECKING:
     from policy_engine.runtime.clock import Clock
@@ -46,6 +48,14 @@ def known(kind: str, name: object, declared: Collection[str]) -> None:
     """Raise `FactError` for a name that the policy does not declare."""
     if not isinstance(name, str) or name not in declared:
         raise FactError(kind, no_such(name, declared, kind))
+
+
+def policy(given: object, prices: object) -> None:
+    """Raise `TypeError` for what `load` cannot take."""
+    if not isinstance(given, Iterable | PathLike) or isinstance(given, Mapping | bytes):
+        raise TypeError(f"a policy is a path, a text or a list of paths, not {shown(given)}")
+    if prices is not None and not isinstance(prices, PriceTable):
+        raise TypeError(f"prices are a table, such as `PriceTable.read(path)`, not {shown(prices)}")
 
 
 def ledger(given: object) -> None:

@@ -15,7 +15,7 @@ from policy_engine.evaluation.reference.ceilings import limit_of
 from policy_engine.language.checked import ATTEMPTS, SPENT, CeilingRule, LimitRule, Meter
 from policy_engine.language.pricing import overage_meter
 from policy_engine.language.source import Source
-from policy_engine.ledger.protocol import Ledger
+from policy_engine.ledger.protocol import Ledger, LedgerError
 from policy_engine.policy import Policy, compile_sources
 from policy_engine.prices.table import PriceTable
 
@@ -127,10 +127,19 @@ class Editions:
             return found
 
     def store(self, edition: Edition) -> None:
-        """Keep its texts in the ledger, once. Raises `LedgerUnavailable`."""
+        """Keep its texts in the ledger, once. Raises `LedgerUnavailable`.
+
+        And `LedgerError` for a policy in another currency: amounts of two would be added up to one.
+        """
         if edition.digests in self._stored:
             return
         policy, prices = edition.digests
+        with self._ledger.book() as book:
+            others = {document.text for document in book.documents() if document.kind == CURRENCY} - {edition.currency}
+        if others:
+            raise LedgerError(
+                f"this ledger counts in {others.pop()}, and the policy in {edition.currency}: give it one of its own"
+            )
         self._ledger.keep(POLICY, policy, policy_text(edition.policy))
         self._ledger.keep(CURRENCY, policy, edition.currency)
         self._ledger.keep(PRICES, prices, edition.policy.prices.text)

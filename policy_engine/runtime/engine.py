@@ -81,6 +81,7 @@ class Engine:
                 raise ValueError("a policy that is loaded has its prices; give `prices` where it is loaded")
             self._source: Policy | LivePolicy = policy
         else:
+            checking.policy(policy, prices)
             self._source = LivePolicy(policy, prices=prices)
         self.mode = mode
         self._own_ledger: SqliteLedger | None = None
@@ -211,8 +212,7 @@ class Engine:
         checking.text("key", key)
         terms = self.checked.packs[pack]
         grant = bought(terms, customer, key, self.clock.now_micros())
-        self.ledger.add_grant(customer, terms.outcome, grant)
-        return grant
+        return self._granted(customer, terms.outcome, grant)
 
     def join(self, customer: str, plan: str) -> tuple[Grant, ...]:
         """A customer joins a plan now: its allowances of this period are the share of the days that are left.
@@ -223,10 +223,8 @@ class Engine:
         checking.text("customer", customer)
         checking.known("plan", plan, self.checked.plans)
         terms, now = self.checked.plans[plan], self.clock.now_micros()
-        grants = tuple(allowance(self.checked, terms, customer, outcome, now, now) for outcome in terms.includes)
-        for outcome, grant in zip(terms.includes, grants, strict=True):
-            self.ledger.add_grant(customer, outcome, grant)
-        return grants
+        shares = {outcome: allowance(self.checked, terms, customer, outcome, now, now) for outcome in terms.includes}
+        return tuple(self._granted(customer, outcome, grant) for outcome, grant in shares.items())
 
     # ------------------------------------------------------------ the engine itself
 
@@ -345,6 +343,13 @@ class Engine:
             decision: SettleDecision | None = run.try_settle(event)
             if decision is not None:
                 return decision
+
+    def _granted(self, customer: str, outcome: str, grant: Grant) -> Grant:
+        """Give it; answers what the customer has: what was given before, if it was, with what is left of it."""
+        if self.ledger.add_grant(customer, outcome, grant):
+            return grant
+        has = self.ledger.grants(customer, outcome, self.clock.now_micros()) or ()
+        return next((one for one in has if one.id == grant.id), grant)
 
 
 def _unwanted(answer: object) -> None:

@@ -77,6 +77,14 @@ def test_show_less(run: Run, words: list[str], has: str, lacks: str) -> None:
     assert lacks not in shown
 
 
+def test_show_keeps_to_its_lines(run: Run, file: Path) -> None:
+    """Whatever a customer is called."""
+    spoil(file, "UPDATE counters SET key = 'a' || char(10) || 'b' || char(9) || char(27) || '[31m' WHERE key = 'acme'")
+    assert "tokens of premium per customer per day  a b \ufffd[31m  2026" in run("ledger", "show", "ledger.db").stdout
+    spoil(file, "UPDATE counters SET key = replace(hex(zeroblob(300)), '0', 'x') WHERE key LIKE 'a%'")
+    assert max(map(len, run("ledger", "show", "ledger.db").stdout.splitlines())) < 150
+
+
 def test_show_in_json_and_in_the_currency_that_is_known(run: Run, file: Path) -> None:
     assert json.loads(run("ledger", "show", "ledger.db", "--format", "json").stdout)["currency"] is None
     spoil(file, "INSERT INTO documents VALUES ('currency', 'p1', 'USD')")

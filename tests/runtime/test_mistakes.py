@@ -6,10 +6,14 @@ import pytest
 
 from policy_engine.evaluation.facts import FactError
 from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.ledger.protocol import Ledger, LedgerError
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
-from policy_engine.runtime.errors import Denied, HandedOff, NotRunning, Stopped
+from policy_engine.runtime.errors import Denied, HandedOff, NoExecution, NotRunning, Stopped
 from policy_engine.runtime.observing import Observer
+from tests.runtime.desk import NOON, SECOND, ledger
+
+__all__ = ["ledger"]  # a fixture
 
 POLICY = """
 currency USD
@@ -187,3 +191,59 @@ def test_a_key_that_has_been_used() -> None:
     assert str(told.value) == (
         "the execution `ticket 1` is handed off: see its `result`; more work is another execution, with another key"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "a policy is a path, a text or a list of paths, not `None`"),
+        ({"a": 1}, "a policy is a path, a text or a list of paths, not `{'a': 1}`"),
+        (b"currency USD\n", "a policy is a path, a text or a list of paths, not `b'currency USD"),
+    ],
+)
+def test_what_is_no_policy(given: Any, said: str) -> None:
+    with pytest.raises(TypeError) as told:
+        Engine(given, ledger=MemoryLedger())
+    assert str(told.value).startswith(said)
+
+
+def test_prices_that_are_a_path() -> None:
+    with pytest.raises(TypeError, match="prices are a table, such as"):
+        engine(prices="prices.lock.json")
+
+
+def test_a_missing_fact_is_told_without_what_went_before() -> None:
+    """The error that the evaluator came from is none of the caller's."""
+    text = POLICY.replace("low | high = low", "low | high").replace("price $1", "price $1 forbid when risk is high")
+    with pytest.raises(FactError, match="the fact `risk` is not given, and `forbid when") as told:
+        Engine(text, ledger=MemoryLedger()).execution("reply", customer="acme")
+    assert told.value.__suppress_context__
+
+
+def test_a_key_of_an_outcome_that_is_none() -> None:
+    with pytest.raises(
+        NoExecution, match="has the key `k`: `repyl` is no outcome of this policy; did you mean `reply`"
+    ):
+        engine().accept("repyl", customer="acme", key="k")
+
+
+def test_one_ledger_counts_in_one_currency(ledger: Ledger) -> None:
+    """Otherwise $9 and €9 would be $18 of a ceiling."""
+    with Engine(POLICY, ledger=ledger).execution("reply", customer="acme"):
+        pass
+    euros = Engine(POLICY.replace("USD", "EUR").replace("$", "€"), ledger=ledger)
+    with pytest.raises(LedgerError, match="this ledger counts in USD, and the policy in EUR: give it one of its own"):
+        euros.execution("reply", customer="acme")
+
+
+def test_a_purchase_that_is_told_again_is_the_first_one(ledger: Ledger) -> None:
+    clock = PinnedClock(NOON)
+    made = Engine(POLICY, ledger=ledger, clock=clock)
+    first = made.top_up("acme", "more", key="order 1")
+    with made.execution("reply", customer="acme") as run:
+        run.deliver()
+    clock.sleep(3600 * SECOND)
+    again = made.top_up("acme", "more", key="order 1")
+    assert (again.left, again.created_micros) == (19, first.created_micros)
+    (joined,) = made.join("acme", "base")
+    assert made.join("acme", "base") == (joined,)

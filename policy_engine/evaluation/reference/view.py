@@ -72,7 +72,7 @@ class View:
                     raise FactError(
                         read.name,
                         f"the fact `{read.name}` is not given, and `{rule.ref.name}` at {rule.ref.place} reads it",
-                    )
+                    ) from None  # whoever asked may come from a table without this case: no business of the caller's
 
     def reads_of(self, rule: Rule) -> Iterator[Read]:
         """What a rule's condition reads here: nothing, where who and what this is about decides it."""
