@@ -1,7 +1,7 @@
 """How an execution comes to be: admitted, taken over from a vanished owner, or found as it ended."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -33,25 +33,34 @@ class Request(NamedTuple):
     key: str | None
 
 
-def admit(engine: "Engine", edition: Edition, request: Request) -> Execution:
-    """The execution that a request comes to. Raises `Denied`, `InProgress`."""
+def admit(
+    engine: "Engine", edition: Edition, outcome: str, customer: str, key: str | None, make: Callable[[], Request]
+) -> Execution:
+    """The execution that a request comes to. Raises `Denied`, `InProgress`.
+
+    The request is made only if there is none with this key: what began under another policy may ask for names that
+    this one does not have.
+    """
+    request = make() if key is None or not isinstance(outcome, str) else None
     engine.reconcile()
     asked: AdmitFacts | None = None
     for _ in range(RACES):
         known = None
         try:
-            if request.key is not None:
-                known = engine.ledger.execution(request.customer, request.outcome, request.key)
+            if key is not None:
+                known = engine.ledger.execution(customer, outcome, key)
                 if known is not None:
                     found = _again(engine, known)
                     if found is not None:
                         return found
                     continue
+            request = request or make()
             engine.editions.store(edition)
         except LedgerUnavailable as silence:
             engine.observers.tell("store_failed", silence)
             if known is not None:  # it is there, and nobody can take it over now
                 raise _denied(engine, edition, "store_silent", asked) from silence
+            request = request or make()
         now = engine.clock.now_micros()
         asked = _facts(engine, edition, request, now)
         decision = edition.evaluator.admit(asked)

@@ -1,7 +1,7 @@
 """One reserved try: held before the call, settled after it, whatever happens inside."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -102,7 +102,8 @@ class Attempt:
         run = self.decision.deadline_micros
         if run is None or self.step.shadow:
             return None
-        return max(0, self.began_micros + run - self.step.execution.engine.clock.now_micros()) / 10**6
+        gone = max(0, self.step.execution.engine.clock.now_micros() - self.began_micros)  # a clock may step back
+        return max(0, run - gone) / 10**6
 
     @property
     def estimate_nanos(self) -> int | None:
@@ -361,5 +362,6 @@ def worst_nanos(edition: "Edition", asked: AttemptFacts, route_name: str) -> int
 def _noted(error: BaseException, step: "Step") -> BaseException:
     """The error, with the policy's last word on it as a note."""
     if step.decisions:
-        error.add_note(f"policy: {step.decisions[-1]}")
+        with suppress(Exception):  # errors that are frozen take none, and are raised all the same
+            error.add_note(f"policy: {step.decisions[-1]}")
     return error

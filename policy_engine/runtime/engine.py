@@ -149,23 +149,30 @@ class Engine:
         lives; once its lease has ended it is taken over, what its last attempts held settled; one that has ended comes
         back with its `result`. Without a key every call is a new one. `lane` asks for that lane or a denial.
 
-        Raises `FactError` for names the policy does not declare, wrong facts, and facts it needs and was not given.
+        Raises `FactError` for names the policy does not declare, wrong facts, and facts it needs and was not given. An
+        execution that is there already is what it was begun as: nothing of this is asked of it again.
         """
         edition = self.edition
         checked = edition.checked
-        checking.known("outcome", outcome, checked.outcomes)
         checking.text("customer", customer)
-        if plan is not None:
-            checking.known("plan", plan, checked.plans)
-        if lane is not None:
-            checking.known("lane", lane, checked.lanes)
         if key is not None:
             checking.text("key", key)
-        if not isinstance(facts, Given):
-            checking.facts(facts or {}, checked.facts)
-            facts = edition.policy.boundary.given_facts(facts or {})
-        request = Request(outcome=outcome, customer=customer, plan=plan, given=facts, lane=lane, key=key)
-        run = admit(self, edition, request)
+        if errors:
+            ErrorMap(errors, checked.error_classes)  # a wrong one is told before anything is begun
+
+        def request() -> Request:
+            checking.known("outcome", outcome, checked.outcomes)
+            if plan is not None:
+                checking.known("plan", plan, checked.plans)
+            if lane is not None:
+                checking.known("lane", lane, checked.lanes)
+            given = facts
+            if not isinstance(given, Given):
+                checking.facts(given or {}, checked.facts)
+                given = edition.policy.boundary.given_facts(given or {})
+            return Request(outcome=outcome, customer=customer, plan=plan, given=given, lane=lane, key=key)
+
+        run = admit(self, edition, outcome, customer, key, request)
         if errors:
             run.errors = ErrorMap(errors, run.edition.checked.error_classes, run.errors)
         if run.result is None:
@@ -199,11 +206,13 @@ class Engine:
 
     def close_windows(self) -> int:
         """Lapse every delivered execution whose acceptance window has ended; how many these were."""
-        lapsed = [
-            self.lapse(record.outcome, customer=record.customer, key=record.key).permits
-            for record in self.ledger.delivered()
-        ]
-        return sum(lapsed)
+        lapsed = 0
+        for record in self.ledger.delivered():
+            try:
+                lapsed += self.lapse(record.outcome, customer=record.customer, key=record.key).permits
+            except LookupError:  # its policy cannot be read here, or it was pruned meanwhile: the others are closed
+                log.exception("the window of the execution `%s` cannot be closed", record.key)
+        return lapsed
 
     def top_up(self, customer: str, pack: str, *, key: str) -> Grant:
         """Give a customer the units of a pack. `key` names the purchase: the same one again gives nothing more."""

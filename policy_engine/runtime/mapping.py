@@ -65,6 +65,10 @@ _BY_NAME = {
     "NewConnectionError": Failure("connection", billed=False),
     "UnsupportedProtocol": Failure("connection", billed=False),
     "APIConnectionError": Failure("connection"),
+    "ConnectionError": Failure("connection"),
+    "ProxyError": Failure("connection"),
+    "ChunkedEncodingError": Failure("connection"),
+    "ClientPayloadError": Failure("connection"),
     "NetworkError": Failure("connection"),
     "ProtocolError": Failure("connection"),
     "ClientConnectionError": Failure("connection"),
@@ -98,11 +102,15 @@ class ErrorMap:
 
 
 def _checked(given: Errors, classes: tuple[str, ...]) -> _Layer:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"errors are a mapping of exceptions to error classes, not {given!r}")  # noqa: TRY004 - as below
     found: _Layer = {}
     for kind, value in given.items():
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             said = f"`{kind.__name__}`" if isinstance(kind, type) else repr(kind)
             raise ValueError(f"{said} is no subclass of `Exception`")  # noqa: TRY004 - like every other entry that is wrong
+        if value is not None and not isinstance(value, str | Failure):
+            raise ValueError(f"`{kind.__name__}` is mapped to {value!r}, which is no error class")
         failure = Failure(value) if isinstance(value, str) else value
         if failure is not None and failure.error not in classes:
             known = did_you_mean(failure.error, classes) or f"one of {one_of(classes)}"
@@ -114,7 +122,7 @@ def _checked(given: Errors, classes: tuple[str, ...]) -> _Layer:
 def _built_in(error: Exception) -> Failure | None:
     status = _status(error)
     if status is not None:
-        code = getattr(error, "code", None)
+        code = _of(error, "code")
         if isinstance(code, str) and code in _BY_CODE:
             return _BY_CODE[code]
         if status in _BY_STATUS:
@@ -143,10 +151,17 @@ def _by_kind(error: Exception) -> Failure | None:
 
 def _status(error: Exception) -> int | None:
     """The HTTP status of an error or of the response it carries."""
-    candidates: tuple[Any, ...] = (error, getattr(error, "response", None))
+    candidates: tuple[Any, ...] = (error, _of(error, "response"))
     for one in candidates:
         for name in ("status_code", "status"):
-            status = getattr(one, name, None)
+            status = _of(one, name)
             if isinstance(status, int) and not isinstance(status, bool) and 100 <= status < 600:
                 return status
     return None
+
+
+def _of(error: Any, name: str) -> Any:
+    try:
+        return getattr(error, name, None)
+    except Exception:  # of a property that fails: the error that is to be raised on is another
+        return None

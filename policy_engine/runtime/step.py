@@ -225,12 +225,12 @@ class Step:
             if held is None:
                 decision = asking.refusal(decision, "store_silent")
                 break
-            if held:
+            if held:  # first of all it is known here: whatever comes now, it is settled when it is left
+                self.open = attempt
+                self.attempts += 1
+                execution.reserved(hold_id, attempt.hold.charges)
                 self.decisions.append(decision)
                 execution.say(decision, facts, self)
-                self.attempts += 1
-                self.open = attempt
-                execution.reserved(hold_id, attempt.hold.charges)
                 engine.observers.tell("attempt_began", attempt)
                 return attempt
         if decision.effect == "go":

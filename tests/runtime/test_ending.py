@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Barrier
 from typing import Any
 
 import pytest
 
+from policy_engine.evaluation.decision import Decision
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Ledger
 from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.errors import NotRunning
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.mapping import Failure
+from policy_engine.runtime.observing import Observer
 from policy_engine.runtime.usage import UsageError
-from tests.runtime.desk import ASKS, CENT, Odd, engine, ledger, spent
+from tests.runtime.desk import ASKS, CENT, SECOND, Odd, engine, ledger, spent
 
 __all__ = ["ledger"]  # a fixture
 
@@ -125,3 +128,50 @@ def test_of_many_threads_one_ends_it() -> None:
                 ended = [pool.submit(end) for _ in range(4)]
             assert sum(one.result() for one in ended) == 1
         assert run.spent_nanos == 3 * CENT
+
+
+# ---------------------------------------------------------------- whatever comes in between
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """As some write their errors: it takes no note."""
+
+    code: int = 7
+
+
+@pytest.mark.parametrize("rules", [{}, {"mini": "retry 2 on timeout"}])
+def test_an_error_that_takes_no_note_is_raised_all_the_same(ledger: Ledger, rules: dict[str, str]) -> None:
+    made = engine(rules, ledger=ledger, errors={Frozen: "timeout"})
+    with pytest.raises(Frozen), made.execution("draft", customer="acme") as run:  # noqa: PT012 - as it is written
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                raise Frozen
+    assert run.state == "aborted"
+
+
+@pytest.mark.parametrize("at", ["decided", "attempt_began"])
+def test_an_interrupt_right_after_the_reservation_leaves_nothing_held(ledger: Ledger, at: str) -> None:
+    """Control-C may come anywhere; here it comes while an observer is told."""
+
+    class Interrupting(Observer):
+        def decided(self, decision: Decision, facts: Any, run: Any, step: Any) -> None:
+            if at == "decided" and decision.effect == "go":
+                raise KeyboardInterrupt
+
+        def attempt_began(self, attempt: Attempt) -> None:
+            if at == "attempt_began":
+                raise KeyboardInterrupt
+
+    made = engine(ledger=ledger, observers=[Interrupting()])
+    with pytest.raises(KeyboardInterrupt), made.execution("draft", customer="acme") as run:
+        next(run.step("write", **ASKS))
+    assert spent(ledger) == (run.spent_nanos, 0)
+
+
+def test_a_clock_that_steps_back_gives_no_call_more_time(ledger: Ledger) -> None:
+    made = engine({"outcome": "ceiling 10s per outcome"}, ledger=ledger)
+    with made.execution("draft", customer="acme") as run:
+        attempt = next(run.step("write", **ASKS))
+        made.clock.sleep(-3600 * SECOND)
+        assert attempt.timeout_seconds == 10

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from policy_engine.evaluation.facts import FactError
 from policy_engine.ledger.protocol import ExecutionRecord, Ledger, LedgerUnavailable
+from policy_engine.policy import load
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import NotRunning
 from policy_engine.runtime.execution import Execution
-from tests.runtime.desk import ASKS, CENT, LEASE, SECOND, Faulty, engine, ledger, spent, units
+from tests.runtime.desk import ASKS, CENT, LEASE, SECOND, TEXT, Faulty, engine, ledger, spent, units
 
 __all__ = ["ledger"]  # a fixture
 
@@ -161,3 +163,73 @@ def test_what_is_looked_at_is_not_touched(ledger: Ledger) -> None:
             assert found.accept().reason == "not_possible"
         assert run.deliver().permits
     assert other.find("draft", customer="acme", key="k").state == "accepted"
+
+
+# ---------------------------------------------------------------- under another policy
+
+
+class Forgetful(Faulty):
+    """A ledger that has lost the text of a policy."""
+
+    digest = ""
+
+    def kept(self, kind: str, digest: str) -> str | None:
+        return None if digest == self.digest else self._ledger.kept(kind, digest)
+
+
+def renamed(ledger: Ledger, **options: Any) -> Engine:
+    """The same, where the outcome has another name."""
+    text = TEXT.format(**dict.fromkeys(("file", "mini", "big", "tier2", "outcome", "lookup"), ""), lanes="short")
+    return Engine(load(text.replace(" draft", " sketch")), ledger=ledger, **options)
+
+
+def test_what_has_ended_comes_back_whatever_has_become_of_its_policy(ledger: Ledger) -> None:
+    """A message that is delivered once more asks for names of the policy that it was sent under."""
+    made = engine(ledger=ledger)
+    with begin(made, plan="base") as run:
+        call(run)
+        run.deliver()
+    later = renamed(ledger, clock=made.clock)
+    again = later.execution("draft", customer="acme", plan="gone", lane="gone", facts={"gone": 1}, key="k")
+    assert again.result == run.result
+    with pytest.raises(FactError, match="`draft` is no outcome of this policy"):
+        later.execution("draft", customer="acme", key="another")
+
+
+def test_what_was_left_is_taken_over_whatever_has_become_of_its_policy(ledger: Ledger) -> None:
+    made = engine(ledger=ledger, lease_seconds=LEASE)
+    begin(made)
+    made.clock.sleep(int(LEASE + 1) * SECOND)
+    with begin(renamed(ledger, clock=made.clock, lease_seconds=LEASE)) as run:
+        assert run.resumed
+        call(run)
+        run.deliver()
+    assert record(ledger).state == "accepted"
+
+
+def test_a_window_that_cannot_be_closed_keeps_no_other_open(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    made = engine(WINDOW, ledger=ledger)
+    other = engine({"outcome": "accepted within 2h"}, ledger=ledger, clock=made.clock)
+    for key, by in (("lost", other), ("k", made)):
+        with begin(by, key) as run:
+            run.deliver()
+    forgetful: Any = Forgetful(ledger)
+    forgetful.digest = other.policy.digest
+    made.clock.sleep(3 * 3600 * SECOND)
+    assert engine(WINDOW, ledger=forgetful, clock=made.clock).close_windows() == 1
+    assert record(ledger).state == "accepted"
+    assert record(ledger, "lost").state == "delivered"
+    assert "the window of the execution `lost` cannot be closed" in caplog.text
+
+
+# ---------------------------------------------------------------- what is wrong
+
+
+@pytest.mark.parametrize(
+    "errors", [{TimeoutError: "slow"}, {"timeout": TimeoutError}, {TimeoutError: 5}, [TimeoutError]]
+)
+def test_a_wrong_mapping_is_told_before_anything_is_begun(ledger: Ledger, errors: Any) -> None:
+    with pytest.raises(ValueError, match=r"error class|subclass|mapping"):
+        engine(ledger=ledger).execution("draft", customer="acme", plan="base", key="k", errors=errors)
+    assert ledger.execution("acme", "draft", "k") is None
+    assert units(ledger) == []
