@@ -59,6 +59,7 @@ class Step:
             "estimate_nanos": estimate_nanos,
         }
         self._delay_micros = 0
+        self._would_cut: tuple[str, str | None] | None = None
         self.began_micros = execution.engine.clock.now_micros()
 
     def __repr__(self) -> str:
@@ -308,7 +309,11 @@ class Step:
         )
         decision = execution.edition.evaluator.progress(progress)
         if decision.effect != "go":
-            execution.say(decision, progress, self)
+            # In shadow mode the stream goes on, and each further chunk would be cut again: that is said once.
+            cut = (attempt.hold.id, decision.reason) if self.shadow else None
+            if cut is None or cut != self._would_cut:
+                self._would_cut = cut
+                execution.say(decision, progress, self)
         return decision
 
     def go(self, route: str) -> None:

@@ -43,6 +43,16 @@ def test_what_would_have_been_refused_goes_on(ledger: Ledger, rules: dict[str, s
     assert spent(ledger) == (MINI, 0)
 
 
+def test_a_long_stream_is_cut_once(ledger: Ledger) -> None:
+    """Each chunk past the cap would be: a log or a metric of refusals with one line for each is of no use."""
+    with engine(ledger=ledger, mode="shadow").execution("draft", customer="acme") as run:
+        for _ in range(2):
+            for attempt in run.step("draft", **ASKS):
+                with attempt:
+                    assert all(attempt.meter.add(60) for _ in range(50))
+    assert [said.effect for said in run.decisions[:-1]] == ["allow", "go", "cut", "go", "cut"]
+
+
 def test_a_cap_is_not_shrunk(ledger: Ledger) -> None:
     made = engine({"file": "ceiling $0.25 per outcome"}, ledger=ledger, mode="shadow")
     with made.execution("draft", customer="acme") as run:
