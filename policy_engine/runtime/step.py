@@ -238,11 +238,14 @@ class Step:
             decision = asking.refusal(decision, OVER_CEILING)
         self.decisions.append(decision)
         execution.say(decision, facts, self)
-        self.fail(OVER_CEILING, input_tokens=input_tokens)
+        self.fail(OVER_CEILING, input_tokens=input_tokens, attempt=self.attempts + 1)
         return None
 
-    def fail(self, error: str, *, input_tokens: int | None = None) -> FailureDecision:
-        """Ask where the step goes after a failure, and go there. Once the execution has ended, nowhere."""
+    def fail(self, error: str, *, input_tokens: int | None = None, attempt: int | None = None) -> FailureDecision:
+        """Ask where the step goes after a failure, and go there. Once the execution has ended, nowhere.
+
+        `attempt` is the number of the one that failed or was refused; left out, it is the last that was made.
+        """
         last = self.decisions[-1] if self.decisions else None
         refusal = last if isinstance(last, AttemptDecision) and last.effect == "refuse" else None
         self._failed = (error, self.route, refusal)
@@ -253,7 +256,7 @@ class Step:
         for _ in range(RACES if execution.state == "running" else 0):
             now = engine.clock.now_micros()
             facts = FailureFacts(
-                **asking.facts(self, now),
+                **asking.facts(self, now) | {"attempt": self.attempts if attempt is None else attempt},
                 input_tokens=input_tokens,
                 error=error,
                 visited=tuple(self.visited),

@@ -1,0 +1,140 @@
+"""What the policy is told at each of its points, in the course of one execution."""
+
+from typing import Any
+
+import pytest
+
+from policy_engine.evaluation.evaluator import Evaluator
+from policy_engine.evaluation.facts import AttemptFacts, Facts, FailureFacts, ProgressFacts, Reading, SettleFacts
+from policy_engine.ledger.protocol import Ledger
+from policy_engine.runtime.clock import PinnedClock
+from policy_engine.runtime.execution import Execution
+from tests.runtime.desk import ASKS, CENT, NOON, SECOND, Broken, engine, ledger
+
+__all__ = ["ledger"]  # a fixture
+
+WORST = 30 * CENT
+RULES = {"file": "ceiling $50 per customer per day", "outcome": "retry 1 on server_error  fallback next on any"}
+
+
+class Asked:
+    """An evaluator that notes what it is asked."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self.facts: list[Facts] = []
+
+    def __getattr__(self, name: str) -> Any:
+        ask = getattr(self._evaluator, name)
+
+        def asked(facts: Facts, *more: Any) -> Any:
+            if not more:  # bounds are asked for with more than facts
+                self.facts.append(facts)
+            return ask(facts, *more)
+
+        return asked
+
+
+def watched(run: Execution, monkeypatch: pytest.MonkeyPatch) -> list[Facts]:
+    asked = Asked(run.edition.evaluator)
+    monkeypatch.setattr(run.edition, "evaluator", asked)
+    return asked.facts
+
+
+def told(facts: Facts, *names: str) -> tuple[Any, ...]:
+    return (type(facts), *(getattr(facts, name) for name in names))
+
+
+def test_the_course_of_a_step(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure tells of the attempt that failed; time runs from admission, and from the beginning of the step."""
+    clock = PinnedClock(NOON)
+    run = engine(RULES, ledger=ledger, clock=clock).execution("draft", customer="acme", plan="base")
+    facts = watched(run, monkeypatch)
+    clock.sleep(1 * SECOND)
+    with run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                clock.sleep(2 * SECOND)
+                if attempt.number < 3:
+                    raise Broken
+                attempt.meter.add(7)
+                attempt.settle(input_tokens=50, output_tokens=25)
+    names = ("attempt", "failures", "route", "elapsed_micros", "step_elapsed_micros")
+    assert [told(each, *names) for each in facts[:6]] == [
+        (AttemptFacts, 1, 0, "mini", 1 * SECOND, 0),
+        (FailureFacts, 1, 1, "mini", 3 * SECOND, 2 * SECOND),
+        (AttemptFacts, 2, 1, "mini", 3 * SECOND, 2 * SECOND),
+        (FailureFacts, 2, 2, "mini", 5 * SECOND, 4 * SECOND),
+        (AttemptFacts, 3, 2, "big", 5 * SECOND, 4 * SECOND),
+        (ProgressFacts, 3, 2, "big", 7 * SECOND, 6 * SECOND),
+    ]
+    for each in facts[:6]:
+        assert told(each, "customer", "plan", "outcome", "lane", "step", "input_tokens")[1:] == (
+            *("acme", "base", "draft", "short", "write"),
+            100,
+        )
+    failures = [each for each in facts if isinstance(each, FailureFacts)]
+    assert [told(each, "error", "visited", "retries")[1:] for each in failures] == [
+        ("server_error", ("mini",), {}),
+        ("server_error", ("mini",), {"server_error": 1}),
+    ]
+    (progress,) = (each for each in facts if isinstance(each, ProgressFacts))
+    assert told(progress, "output_tokens", "output_cap", "attempt_elapsed_micros", "estimate_nanos")[1:] == (
+        *(7, 100, 2 * SECOND),
+        10 * WORST,
+    )
+
+
+def test_counters_as_they_are_at_each_point(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is settled before the policy is asked; what is running is not held against itself."""
+    run = engine(RULES, ledger=ledger).execution("draft", customer="acme")
+    facts = watched(run, monkeypatch)
+    other = next(iter(run.step("beside", **ASKS)))
+    with run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                if attempt.number == 1:
+                    raise Broken
+                attempt.meter.add(7)
+        other.succeed()
+    expected = {  # of all attempts but that which is asked about: settled, reserved
+        "spent per outcome": [(0, 0), (0, 30), (30, 30), (30, 30), (30, 30)],
+        "spent per customer per day": [(0, 0), (0, 30), (30, 30), (30, 30), (30, 30)],
+    }
+    for meter, readings in expected.items():
+        counters = [each.meters for each in facts if not isinstance(each, SettleFacts)]
+        seen = [{str(known): reading for known, reading in held.items()}[meter] for held in counters]
+        assert seen == [Reading(settled * CENT, reserved * CENT) for settled, reserved in readings]
+
+
+def test_a_refusal_tells_of_the_attempt_that_was_not_made(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = {"outcome": "fallback next on any", "mini": "ceiling $0.01 per attempt"}
+    run = engine(rules, ledger=ledger).execution("draft", customer="acme")
+    facts = watched(run, monkeypatch)
+    with run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                pass
+    assert [told(each, "attempt", "failures", "route") for each in facts[:3]] == [
+        (AttemptFacts, 1, 0, "mini"),
+        (FailureFacts, 1, 0, "mini"),
+        (AttemptFacts, 1, 0, "big"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["attempt < 2", "failures < 2", "attempts < 2", "elapsed < 4s", "spent < $0.60", "spent per day < $0.60"],
+)
+def test_a_retry_of_the_first_failure_alone(condition: str) -> None:
+    """By whichever of them the first is told from the second."""
+    made = engine({"outcome": f"retry 3 on server_error when {condition}  fallback big on server_error"})
+    went = []
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                went.append(attempt.route)
+                made.clock.sleep(2 * SECOND)
+                if attempt.route == "mini":
+                    raise Broken
+    assert went == ["mini", "mini", "big"]
