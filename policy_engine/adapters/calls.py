@@ -300,7 +300,7 @@ def _unparsed(error: Exception) -> Any:
 
 def _settle(attempt: Attempt, answer: Any) -> None:
     """Tell what the answer says was used; where it says nothing, the reserved amount is charged."""
-    if answer is None or attempt.ended:
+    if answer is None or attempt.ended or attempt.told is not None:  # who serves another route may have said it
         return
     try:
         attempt.settle(answer)

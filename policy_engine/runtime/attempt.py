@@ -34,9 +34,10 @@ class Attempt:
     it is raised on, with the policy's decision as a note. Any other error is raised on.
 
     `decision` is the policy's; `max_output_tokens` the cap to pass on (None: none was asked for), perhaps lower than
-    asked; `meter` counts a stream. When it has ended: `usage` and `cost_nanos` are what was charged, `error` the class
-    it failed with (None: it did not), `over` the quantities that were more than reserved. `left_by` is the exception
-    that it is left by, while observers are told of its end; no later, as an exception keeps all it has passed alive.
+    asked; `meter` counts a stream, `told` is what `settle` was told. When it has ended: `usage` and `cost_nanos` are
+    what was charged, `error` the class it failed with (None: it did not), `over` the quantities that were more than
+    reserved. `left_by` is the exception that it is left by, while observers are told of its end; no later, as an
+    exception keeps all it has passed alive.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Attempt:
         self.over: tuple[str, ...] = ()
         self.left_by: BaseException | None = None
         self.ended = False
-        self._told: Usage | None = None
+        self.told: Usage | None = None
 
     def __repr__(self) -> str:
         return f"<Attempt {self.number} of step `{self.step.name}` on {self.route}>"
@@ -144,7 +145,7 @@ class Attempt:
         else:
             told = read_usage(usage)
             told = told if cost is None else replace(told, cost_nanos=nanos(cost, currency))
-        self._told = replace(told, batch=True) if batch else told
+        self.told = replace(told, batch=True) if batch else told
 
     def progress(self, output_tokens: int) -> ProgressDecision:
         """May it go on, with so many output tokens streamed? After a cut, end it with `fail("over_ceiling", …)`."""
@@ -275,7 +276,7 @@ class Attempt:
 
     def fail_as(self, failure: Failure) -> FailureDecision:
         """`fail`, charging nothing if the failure was certainly not billed and nothing else was said."""
-        if not failure.billed and self._told is None and not self.meter.counted:
+        if not failure.billed and self.told is None and not self.meter.counted:
             return self._fail(failure.error, Usage(0, 0, cost_nanos=0))
         return self.fail(failure.error)
 
@@ -296,8 +297,8 @@ class Attempt:
     # ------------------------------------------------------------ booking
 
     def _known(self) -> Usage:
-        if self._told is not None:
-            return self._told
+        if self.told is not None:
+            return self.told
         return self.meter.usage()
 
     def _stated(self, actual: Used) -> Usage:

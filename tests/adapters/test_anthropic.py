@@ -99,7 +99,8 @@ FAILURES: list[tuple[Any, str, int]] = [
     ((529, error("overloaded_error")), "unavailable", WORST),
     (500, "server_error", WORST),
     (httpx2.ReadTimeout("slow"), "timeout", WORST),
-    (httpx2.ConnectError("nobody"), "connection", WORST),
+    (httpx2.ConnectError("nobody"), "connection", 0),
+    (httpx2.ReadError("reset"), "connection", WORST),
 ]
 
 

@@ -171,7 +171,8 @@ FAILURES = [
     (503, "unavailable", MAYBE_BILLED),
     (500, "server_error", MAYBE_BILLED),
     (httpx2.ReadTimeout("slow"), "timeout", MAYBE_BILLED),
-    (httpx2.ConnectError("nobody"), "connection", MAYBE_BILLED),
+    (httpx2.ConnectError("nobody"), "connection", TURNED_AWAY),
+    (httpx2.ReadError("reset"), "connection", MAYBE_BILLED),
 ]
 
 
@@ -651,6 +652,16 @@ def test_routes_of_others() -> None:
         assert respond(sync(Provider(400), run, elsewhere=elsewhere)) == "found"
         assert run.spent_nanos == 3 * CENT
     assert asked == [("web", "hi")]
+
+
+def test_who_serves_another_route_may_say_what_it_used() -> None:
+    def elsewhere(attempt: Attempt, request: dict[str, Any]) -> Any:
+        attempt.settle(cost="0.5")
+        return openai.types.responses.Response.construct(**response())
+
+    with engine("openai").execution("other", customer="acme") as run:
+        respond(sync(Provider(400), run, elsewhere=elsewhere))
+        assert run.spent_nanos == 50 * CENT
 
 
 def test_a_fallback_beyond_the_lane_calls_nothing() -> None:
