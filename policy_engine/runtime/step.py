@@ -59,7 +59,7 @@ class Step:
             "estimate_nanos": estimate_nanos,
         }
         self._delay_micros = 0
-        self._would_cut: tuple[str, str | None] | None = None
+        self._would_cut: tuple[str, str | None, tuple[str, ...]] | None = None
         self.began_micros = execution.engine.clock.now_micros()
 
     def __repr__(self) -> str:
@@ -311,11 +311,13 @@ class Step:
             estimate_nanos=attempt.estimate_nanos,
         )
         decision = execution.edition.evaluator.progress(progress)
-        if decision.effect != "go":
-            # In shadow mode the stream goes on, and each further chunk would be cut again: that is said once.
-            cut = (attempt.hold.id, decision.reason) if self.shadow else None
-            if cut is None or cut != self._would_cut:
-                self._would_cut = cut
+        in_shadow = tuple([line[0].rule.place for line in decision.lines if line[0].role == "refuses"])
+        if decision.effect != "go" or in_shadow:
+            # Where the stream goes on all the same, each further chunk would be cut again: that is said once.
+            goes_on = self.shadow or decision.effect == "go"
+            would_cut = (attempt.hold.id, decision.reason, in_shadow) if goes_on else None
+            if would_cut is None or would_cut != self._would_cut:
+                self._would_cut = would_cut
                 execution.say(decision, progress, self)
         return decision
 

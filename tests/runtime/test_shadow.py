@@ -53,6 +53,18 @@ def test_a_long_stream_is_cut_once(ledger: Ledger) -> None:
     assert [said.effect for said in run.decisions[:-1]] == ["allow", "go", "cut", "go", "cut"]
 
 
+def test_a_stream_that_a_shadow_rule_would_cut_is_said_once(ledger: Ledger) -> None:
+    made = engine({"outcome": "shadow ceiling 2s per attempt as slow"}, ledger=ledger)
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("draft", **ASKS):
+            with attempt:
+                for _ in range(5):
+                    made.clock.sleep(SECOND)
+                    assert attempt.meter.add(1)
+    (said,) = [decision for decision in run.decisions if decision.point == "progress"]
+    assert (said.effect, [verdict.ruling.rule.name for verdict in said.shadow if verdict.refuses]) == ("go", ["slow"])
+
+
 def test_a_cap_is_not_shrunk(ledger: Ledger) -> None:
     made = engine({"file": "ceiling $0.25 per outcome"}, ledger=ledger, mode="shadow")
     with made.execution("draft", customer="acme") as run:
