@@ -103,11 +103,24 @@ def opened(path: str, *, writes: bool) -> "Iterator[SqliteLedger]":
 
     with ExitStack() as stack:
         try:
-            yield _ledger(stack, path, writes=writes)
+            ledger = _ledger(stack, path, writes=writes)
+            try:
+                yield ledger
+            except (TypeError, ValueError, ArithmeticError):
+                _require_sound(ledger)  # a row may hold what no ledger writes
+                raise
         except LedgerUnavailable as error:
             raise Problem(f"{error.message} ({error.code})", path if error.where else None, hint=error.hint) from None
         except LedgerError as error:
             raise Problem(str(error), path) from None
+
+
+def _require_sound(ledger: "SqliteLedger") -> None:
+    from policy_engine.ledger.sqlite.failures import damaged
+
+    with ledger.book() as book:
+        for said in book.damage():
+            raise damaged(ledger.path, f": {said}")
 
 
 def _ledger(stack: ExitStack, path: str, *, writes: bool) -> "SqliteLedger":

@@ -49,7 +49,7 @@ def entries(book: Book) -> Iterator[Row]:
         digests = {"policy_digest": hold.policy_digest or None, "price_digest": hold.price_digest or None}
         for place, charge in enumerate(hold.charges):
             quantity = charge.counter.meter.quantity
-            incurred = entry.incurred[place] if entry.incurred else None
+            incurred = entry.incurred[place] if place < len(entry.incurred) else None
             yield {
                 **common,
                 **_place(charge.counter),

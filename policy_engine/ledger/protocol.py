@@ -59,7 +59,8 @@ class Counter(Struct, frozen=True, gc=False):
 class Charge(Struct, frozen=True, gc=False):
     """So much to be held on a counter; refused where incurred + reserved + amount would pass `limit`.
 
-    `rule` is the place of the rule that set the limit (`file:line:column`), empty where nothing bounds it.
+    `rule` is the place of the rule that set the limit (`file:line:column`), empty where nothing bounds it. A limit
+    above `MOST` may be kept as that.
     """
 
     counter: Counter
@@ -329,7 +330,7 @@ UNTOLD = "S100"
 class LedgerUnavailable(LedgerError):
     """The store did not answer in its time, or cannot. A hold that was made nevertheless ends at its expiry.
 
-    `code` is stable, `where` names the store (a path), `hint` is the one thing to do.
+    `code` is stable, `where` names the store (a path), `hint` is the one thing to do; a traceback shows it as a note.
     """
 
     def __init__(self, message: str, *, code: str = UNTOLD, where: str = "", hint: str | None = None) -> None:

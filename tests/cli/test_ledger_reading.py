@@ -77,6 +77,30 @@ def test_a_meter_that_is_not_there(run: Run, file: Path, action: str) -> None:
         assert "damage: 1 counters are of a meter that is not there" in result.stderr
 
 
+def declared(file: Path, table: str, sql: str = "") -> str:
+    """What a table is said to hold, changed to that if anything is given."""
+    connection = sqlite3.connect(file)
+    (before,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql or before, table))
+    connection.commit()
+    connection.close()
+    return str(before)
+
+
+@pytest.mark.parametrize(("action", "words"), [("show", []), ("export", ["--what", "grants"])])
+def test_a_value_that_a_disk_has_changed(run: Run, file: Path, action: str, words: list[str]) -> None:
+    """No statement can write it; a flipped bit can."""
+    run("ledger", "show", "ledger.db")
+    sql = declared(file, "grants")
+    declared(file, "grants", sql.replace("STRICT", "").replace("NOT NULL", ""))
+    spoil(file, "UPDATE grants SET effective_micros = 'x', price_nanos = NULL")
+    declared(file, "grants", sql)
+    result = run("ledger", action, "ledger.db", *words)
+    assert result.exit_code == 2
+    assert "the file is damaged: NULL value in grants.price_nanos (S104)" in result.stderr
+
+
 @pytest.mark.parametrize("micros", [2**62, -(2**62)])
 @pytest.mark.parametrize("what", ["entries", "executions", "grants"])
 def test_times_that_no_calendar_has(run: Run, file: Path, what: str, micros: int) -> None:

@@ -315,3 +315,13 @@ def test_nothing_of_a_pruned_execution_stays_in_memory() -> None:
     for kept in (ledger._records, ledger._keys, ledger._delivered, accounts.entries, accounts.of, accounts.due):
         assert not kept
     assert not accounts.counters
+
+
+@pytest.mark.parametrize("limit", [MOST, MOST + 1, 10**22])
+def test_a_limit_that_no_balance_reaches(limit: int, ledger: Ledger) -> None:
+    """`ceiling 10000000000 VND per month` can be said."""
+    assert ledger.reserve([Hold("h", (Charge(COUNTERS[0], 5, limit),), execution="e1")], 0) == ()
+    (entry,) = ledger.entries("e1")
+    assert (entry.hold.charges[0].limit or 0) >= MOST
+    with pytest.raises(LedgerError, match="would pass"):
+        ledger.reserve([Hold("i", (Charge(COUNTERS[0], MOST, limit),))], 0)

@@ -90,7 +90,7 @@ def take(
         connection.executemany(
             _CHARGE,
             [
-                (number, n, *next(place_of)[:3], charge.amount, charge.limit, charge.rule)
+                (number, n, *next(place_of)[:3], charge.amount, _bound(charge.limit), charge.rule)
                 for n, charge in enumerate(hold.charges)
             ],
         )
@@ -185,6 +185,11 @@ def _insert(connection: Connection, hold: Hold, now_micros: int) -> int:
         return connection.execute(_HOLD, row).lastrowid or 0
     except IntegrityError:
         raise hold_exists(hold.id) from None
+
+
+def _bound(limit: int | None) -> int | None:
+    """A limit that no balance can reach bounds as much as the largest one there is."""
+    return limit if limit is None else min(limit, MOST)
 
 
 def _require_new(connection: Connection, holds: Sequence[Hold]) -> None:

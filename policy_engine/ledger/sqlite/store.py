@@ -168,6 +168,8 @@ class Store:
             self._patiently(self._set_up, connection)
         except sqlite3.Error as error:
             raise self._in_our_words(error) from error
+        except UnicodeDecodeError as error:
+            raise failures.damaged(self.path) from error
         return connection
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
