@@ -11,7 +11,7 @@ from policy_engine.ledger.protocol import Ledger
 from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
-from policy_engine.runtime.errors import Denied, HandedOff, NotRunning, Stopped
+from policy_engine.runtime.errors import Cut, Denied, HandedOff, InProgress, NotRunning, Stopped
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.mapping import Errors, Failure
 from policy_engine.runtime.observing import Observer
@@ -261,7 +261,7 @@ def test_denied_spends_nothing(do: Callable[..., Execution], ledger: Ledger) -> 
     assert spent(ledger) == (0, 0)
 
 
-@pytest.mark.parametrize("kind", [Denied, HandedOff, Stopped])
+@pytest.mark.parametrize("kind", [Denied, HandedOff, Stopped, Cut, InProgress])
 def test_what_is_terminal_is_no_error_of_a_client(kind: type[Exception]) -> None:
     assert kind.__mro__[1:] == (kind.__mro__[1], Exception, BaseException, object)
     for retryable in (OSError, TimeoutError, ConnectionError, RuntimeError):

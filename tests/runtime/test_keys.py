@@ -13,6 +13,7 @@ from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Ledger
 from policy_engine.ledger.sqlite import SqliteLedger
 from policy_engine.policy import LivePolicy, load
+from policy_engine.prices.table import PriceTable
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, InProgress, NoExecution, NotRunning
@@ -380,6 +381,32 @@ def test_what_was_begun_keeps_its_policy_wherever_it_goes_on(ledger: Ledger) -> 
     assert run.edition.digests == here.edition.digests
     assert "retry" in [said.effect for said in run.decisions]
     assert spent(ledger) == (WORST, 0)  # the retry would have passed the ceiling
+
+
+def test_what_was_begun_keeps_its_prices_wherever_it_goes_on(ledger: Ledger) -> None:
+    """The same policy in both processes; in the second one, everything has become ten times as dear."""
+    text = """
+    currency USD
+    route mini { model "openai:mini" }
+    lane standard { mini }
+    workflow support { outcome draft { price $2  lanes standard  ceiling $9 per outcome } }
+    """
+    clock = PinnedClock(NOON)
+
+    def at(input_rate: str, output_rate: str) -> Engine:
+        prices = PriceTable.per_million({"openai:mini": (input_rate, output_rate)})
+        return Engine(load(text, prices=prices), ledger=ledger, clock=clock, lease_seconds=LEASE)
+
+    here, there = at("1000", "2000"), at("10000", "20000")
+    begin(here, plan=None)
+    with begin(there, key="another", plan=None) as run:
+        assert next(iter(run.step("draft", **ASKS))).reserved_nanos == 10 * WORST
+    before, _ = spent(ledger)
+    clock.sleep(61 * SECOND)
+    with begin(there, plan=None) as run:
+        assert run.resumed
+        work(run)
+    assert spent(ledger)[0] - before == MINI
 
 
 def test_running_executions_keep_the_version_they_began_under(tmp_path: Path) -> None:

@@ -65,6 +65,17 @@ def test_a_stream_that_a_shadow_rule_would_cut_is_said_once(ledger: Ledger) -> N
     assert (said.effect, [verdict.ruling.rule.name for verdict in said.shadow if verdict.refuses]) == ("go", ["slow"])
 
 
+def test_what_nobody_can_estimate_is_called_and_counted(ledger: Ledger) -> None:
+    made = engine(ledger=ledger, mode="shadow")
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("draft"):
+            with attempt:
+                attempt.settle(input_tokens=50, output_tokens=25)
+        run.deliver()
+    assert [said.reason for said in run.decisions if said.effect == "refuse"] == ["estimate_unknown"]
+    assert spent(ledger) == (MINI, 0)
+
+
 def test_a_cap_is_not_shrunk(ledger: Ledger) -> None:
     made = engine({"file": "ceiling $0.25 per outcome"}, ledger=ledger, mode="shadow")
     with made.execution("draft", customer="acme") as run:
