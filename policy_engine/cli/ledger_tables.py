@@ -28,24 +28,28 @@ OPEN = (
 class Shown:
     """What `show` says. Counters of single executions are left out: there is one for each, and the execution says it.
 
-    With a customer, only counters that are kept by that name, grants and executions.
+    With a customer, only that one's executions and holds, grants, and the counters that are kept by that name.
     """
 
     def __init__(self, book: Book, customer: str | None) -> None:
-        self.open_holds = self.holds = self.ended = 0
+        self.ended = self.open_holds = self.holds = 0
+        self.executions = []
+        theirs: set[str] = set()
+        for row in executions(book):
+            if customer is None or row["customer"] == customer:
+                theirs.add(row["execution"])
+                if row["state"] in FINAL:
+                    self.ended += 1
+                else:
+                    self.executions.append(row)
         for entry in book.entries():
-            self.holds += 1
-            self.open_holds += entry.state == HELD
-        every = [row for row in executions(book) if customer is None or row["customer"] == customer]
-        self.executions = [row for row in every if row["state"] not in FINAL]
-        self.ended = len(every) - len(self.executions)
-        own = {balance.counter for balance in book.balances() if balance.counter.meter.scope.execution}
-        names = {(str(counter.meter), counter.key or None, counter.window or None) for counter in own}
+            if customer is None or entry.hold.execution in theirs:
+                self.holds += 1
+                self.open_holds += entry.state == HELD
         self.counters = [
             row
-            for row in counters(book)
-            if (row["counter"], row["key"], row["window"]) not in names
-            and (customer is None or (" per customer " in row["counter"] and row["key"] == customer))
+            for row in counters(book, own=False)
+            if customer is None or (" per customer " in row["counter"] and row["key"] == customer)
         ]
         self.counters.sort(key=lambda row: (row["counter"], row["window"] or "", row["key"] or ""))
         self.grants = [row for row in grants(book) if customer is None or row["customer"] == customer]

@@ -6,7 +6,7 @@ calendar does not reach stands at its end.
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +17,9 @@ MONEY = ("spent", "overage")
 """The quantities that are money."""
 
 NANO_PLACES = 9
+
+_EXACTLY = Context(prec=60)
+"""Whatever precision a caller has asked of his own arithmetic."""
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -30,7 +33,7 @@ def amount_of(quantity: str, amount: int) -> Decimal:
 
 def money(nanos: int) -> Decimal:
     """Currency units, exactly, without zeros at the end."""
-    return Decimal(nanos).scaleb(-NANO_PLACES).normalize()
+    return _EXACTLY.normalize(_EXACTLY.scaleb(nanos, -NANO_PLACES))
 
 
 def entries(book: Book) -> Iterator[Row]:
@@ -95,9 +98,11 @@ def executions(book: Book) -> Iterator[Row]:
         }
 
 
-def counters(book: Book) -> Iterator[Row]:
-    """A row for each counter."""
+def counters(book: Book, *, own: bool = True) -> Iterator[Row]:
+    """A row for each counter; without `own`, for none of those of single executions."""
     for balance in book.balances():
+        if balance.counter.meter.scope.execution and not own:
+            continue
         quantity = balance.counter.meter.quantity
         yield {
             **_place(balance.counter),

@@ -67,7 +67,7 @@ def test_without_a_file_it_is_the_one_of_an_engine(run: Run, file: Path, monkeyp
     ("words", "has", "lacks"),
     [
         (["--customer", "acme"], "tokens of premium", "spent per day"),
-        (["--customer", "bolt"], "0 executions (0 open)", "burst/acme"),
+        (["--customer", "bolt"], "0 executions (0 open), 0 holds (0 open)", "burst/acme"),
         (["--most", "1"], "2 more; see `policy ledger export`", "tokens of premium"),
     ],
 )
