@@ -12,6 +12,7 @@ from policy_engine.evaluation.facts import AdmitFacts, Given, Grant, Reading
 from policy_engine.language.checked import Meter
 from policy_engine.ledger.grants import allowance
 from policy_engine.ledger.protocol import HELD, ExecutionRecord, Hold, LedgerUnavailable
+from policy_engine.runtime import checking
 from policy_engine.runtime.counting import Place, charges, readings
 from policy_engine.runtime.edition import Edition
 from policy_engine.runtime.errors import Denied, InProgress, NoExecution
@@ -91,6 +92,8 @@ def _named(asked: AdmitFacts) -> str:
 
 def find(engine: "Engine", outcome: str, customer: str, key: str) -> Execution:
     """The execution with this key. Raises `NoExecution`."""
+    checking.text("customer", customer)
+    checking.text("key", key)
     record = engine.ledger.execution(customer, outcome, key)
     if record is None:
         known = engine.checked.outcomes

@@ -83,6 +83,8 @@ class Engine:
         else:
             checking.policy(policy, prices)
             self._source = LivePolicy(policy, prices=prices)
+            for said in self._source.policy.warnings:
+                log.warning("%s", said)
         self.mode = mode
         self._own_ledger: SqliteLedger | None = None
         if ledger is None or isinstance(ledger, str | PathLike):

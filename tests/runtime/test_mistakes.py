@@ -227,6 +227,19 @@ def test_a_key_of_an_outcome_that_is_none() -> None:
         engine().accept("repyl", customer="acme", key="k")
 
 
+@pytest.mark.parametrize(("customer", "key"), [("acme", 4711), ("acme", ""), (None, "k")])
+def test_a_key_that_is_none(customer: Any, key: Any) -> None:
+    for tell in (engine().accept, engine().find):
+        with pytest.raises(FactError):
+            tell("reply", customer=customer, key=key)
+
+
+def test_a_model_without_a_price_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the engine reads the policy itself, nobody else would say so before the first refusal."""
+    Engine(UNPRICED, ledger=MemoryLedger())
+    assert "nothing prices the route `mini`" in caplog.text
+
+
 def test_one_ledger_counts_in_one_currency(ledger: Ledger) -> None:
     """Otherwise $9 and €9 would be $18 of a ceiling."""
     with Engine(POLICY, ledger=ledger).execution("reply", customer="acme"):
