@@ -233,7 +233,7 @@ def money_nanos(value: Decimal | int | float | str, currency: str = "USD") -> in
     of another currency, for what is no amount and for what is finer than a nano unit.
     """
     amount = money(value, currency)
-    if abs(amount) > MAX_MONEY_NANOS // NANOS:
+    if amount.copy_abs() > MAX_MONEY_NANOS // NANOS:  # `abs` would round to the caller's precision
         raise UnitError(f"{value} is more than any amount this engine counts")
     return scaled(amount, NANOS, "a billionth of a currency unit")
 

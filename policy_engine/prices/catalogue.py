@@ -8,7 +8,9 @@ they depend on something an estimate cannot know, the dearest counts: on the tim
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING
 
 from policy_engine.language.diagnostics import did_you_mean
@@ -217,7 +219,7 @@ def _rates_at(amounts: Amounts, above: int) -> Rates:
     for key, steps in amounts.items():
         if not key.endswith("_mtok"):
             continue
-        rate = int((_at(steps, above) * PER_MILLION).to_integral_value(ROUND_CEILING))
+        rate = ceil(Fraction(_at(steps, above)) * PER_MILLION)
         if key in CACHED:
             picos[CACHED[key]] = max(rate, picos.get(CACHED[key], 0))
         elif key in ("input_mtok", "output_mtok"):

@@ -1,6 +1,6 @@
 """Usages of every client, read without importing one."""
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -265,6 +265,12 @@ def test_one_of_a_batch_is_charged_at_its_rate(rates: Rates, said: dict[str, Any
                 attempt.settle(**said)
         run.deliver()
     assert (attempt.cost_nanos, run.spent_nanos) == (nanos, nanos)
+
+
+def test_a_cost_is_exact_whatever_precision_the_caller_computes_in() -> None:
+    with localcontext(prec=2):
+        assert nanos("$1.123456789", "USD") == nanos(1.123456789, "USD") == 1_123_456_789
+        assert nanos(Decimal("1.1234567891"), "USD") == 1_123_456_790
 
 
 class Whole:
