@@ -14,6 +14,7 @@ from policy_engine.runtime.attempt import Attempt, worst_nanos
 from policy_engine.runtime.counting import charges, own_readings
 
 if TYPE_CHECKING:
+    from policy_engine.runtime.engine import Engine
     from policy_engine.runtime.step import Step
 
 
@@ -108,8 +109,11 @@ def reserve(attempt: Attempt, now: int) -> bool | None:
         return True
 
 
-def count_handoff(step: "Step", asked: FailureFacts, decision: FailureDecision, now: int) -> bool:
-    """Take one count of the handoff's limits; False if another execution took the last one."""
+def hold_handoff(step: "Step", asked: FailureFacts, decision: FailureDecision, now: int) -> str | None:
+    """Hold one count of the handoff's limits; None if another execution took the last one.
+
+    It is settled or released when it is known whether the execution was handed off.
+    """
     execution = step.execution
     engine, edition = execution.engine, execution.edition
     assert decision.route is not None  # noqa: S101 - a handoff names its route
@@ -128,14 +132,19 @@ def count_handoff(step: "Step", asked: FailureFacts, decision: FailureDecision, 
     try:
         engine.require_told()
         if engine.ledger.reserve([hold], now):
-            return False
+            return None
     except LedgerUnavailable as silence:
         engine.observers.tell("store_failed", silence)
         if any(charge.limit is not None for charge in held):
-            return False  # nobody can say whether the desk has room
+            return None  # nobody can say whether the desk has room
         engine.owe_hold(hold)
-    engine.now_or_later(lambda: engine.ledger.settle(hold.id))
-    return True
+    return hold.id
+
+
+def end_handoff(engine: "Engine", hold_id: str, *, done: bool) -> None:
+    """Count it, or give it back: nobody comes to the desk where another step has ended the execution."""
+    ledger = engine.ledger
+    engine.now_or_later((lambda: ledger.settle(hold_id)) if done else (lambda: ledger.release(hold_id)))
 
 
 def refusal(decision: AttemptDecision, reason: str) -> AttemptDecision:

@@ -59,6 +59,7 @@ class Step:
             "estimate_nanos": estimate_nanos,
         }
         self._delay_micros = 0
+        self._asking = False
         self._would_cut: tuple[str, str | None, tuple[str, ...]] | None = None
         self.began_micros = execution.engine.clock.now_micros()
 
@@ -205,7 +206,23 @@ class Step:
         min_output_tokens: int | None,
         estimate_nanos: int | None,
     ) -> Attempt | None:
-        self._require_ready()
+        with self.execution.lock:
+            self._require_ready()
+            if self._asking:
+                raise NotRunning(f"the step `{self.name}` is being asked by another thread: give each its own step")
+            self._asking = True
+        try:
+            return self._ask_alone(input_tokens, max_output_tokens, min_output_tokens, estimate_nanos)
+        finally:
+            self._asking = False
+
+    def _ask_alone(
+        self,
+        input_tokens: int | None,
+        max_output_tokens: int | None,
+        min_output_tokens: int | None,
+        estimate_nanos: int | None,
+    ) -> Attempt | None:
         execution = self.execution
         engine = execution.engine
         hold_id = execution.next_hold()
@@ -252,7 +269,7 @@ class Step:
         execution = self.execution
         engine = execution.engine
         nowhere = FailureDecision(Head("stop", None, execution.edition.currency, Digests(*execution.edition.digests)))
-        decision, facts = nowhere, None
+        decision, facts, counted = nowhere, None, None
         for _ in range(RACES if execution.state == "running" else 0):
             now = engine.clock.now_micros()
             facts = FailureFacts(
@@ -263,7 +280,10 @@ class Step:
                 retries=dict(self.retries),
             )
             decision = execution.edition.evaluator.failure(facts)
-            if decision.effect != "hand_off" or asking.count_handoff(self, facts, decision, now):
+            if decision.effect != "hand_off":
+                break
+            counted = asking.hold_handoff(self, facts, decision, now)
+            if counted is not None:
                 break
             decision = nowhere  # if another execution takes the last one every time
         self.decisions.append(decision)
@@ -287,7 +307,10 @@ class Step:
                 cost_nanos=route.cost_nanos or 0,
                 why=self._why(),
             )
-            if execution.hand_off(route):
+            done = execution.hand_off(route)
+            if counted is not None:
+                asking.end_handoff(engine, counted, done=done)
+            if done:
                 self.ended = "handed_off"
             else:
                 self.ended, self.handoff = "left", None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Barrier
+from time import sleep
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from policy_engine.evaluation.decision import Decision
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Ledger
 from policy_engine.runtime.attempt import Attempt
-from policy_engine.runtime.errors import NotRunning
+from policy_engine.runtime.errors import HandedOff, NotRunning
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.mapping import Failure
 from policy_engine.runtime.observing import Observer
+from policy_engine.runtime.step import Step
 from policy_engine.runtime.usage import UsageError
 from tests.runtime.desk import ASKS, CENT, SECOND, Odd, engine, ledger, spent
 
@@ -175,3 +177,58 @@ def test_a_clock_that_steps_back_gives_no_call_more_time(ledger: Ledger) -> None
         attempt = next(run.step("write", **ASKS))
         made.clock.sleep(-3600 * SECOND)
         assert attempt.timeout_seconds == 10
+
+
+# ---------------------------------------------------------------- steps side by side
+
+
+class Unhurried(MemoryLedger):
+    """So slow that whoever comes at the same time is there before it answers."""
+
+    def reserve(self, holds: Any, now_micros: int) -> Any:
+        sleep(0.02)
+        return super().reserve(holds, now_micros)
+
+
+def test_an_execution_that_is_handed_off_takes_one_place_at_the_desk() -> None:
+    """All its steps fail at once; one of them hands it off, the others find it ended."""
+    ledger = Unhurried()
+    made = engine({"lanes": "standard", "outcome": "fallback tier2 on any", "tier2": "limit 5 per day"}, ledger=ledger)
+    together = Barrier(3)
+
+    def fail(run: Execution, step: str) -> str:
+        try:
+            for attempt in run.step(step, **ASKS):
+                with attempt:
+                    together.wait()
+                    raise TimeoutError
+        except (HandedOff, TimeoutError) as end:
+            return type(end).__name__
+        return ""
+
+    with made.execution("draft", customer="acme") as run, ThreadPoolExecutor(3) as pool:
+        ends = sorted(pool.map(fail, [run] * 3, "abc"))
+    assert (run.state, ends) == ("handed_off", ["HandedOff", "TimeoutError", "TimeoutError"])
+    with ledger.book() as book:
+        assert [(b.settled, b.reserved) for b in book.balances() if b.counter.meter.quantity == "count"] == [(1, 0)]
+
+
+def test_a_step_is_asked_by_one_thread_at_a_time() -> None:
+    """Two attempts of one step at once: the first would be forgotten, and held until its lease ends."""
+    made = engine(ledger=Unhurried())
+    together = Barrier(3)
+
+    def ask(step: Step) -> str:
+        together.wait()
+        try:
+            next(step)
+        except NotRunning as error:
+            return str(error)
+        return ""
+
+    with made.execution("draft", customer="acme") as run, ThreadPoolExecutor(3) as pool:
+        told = sorted(pool.map(ask, [run.step("write", **ASKS)] * 3))
+        assert run.attempts == 1
+    assert told[0] == ""
+    assert all("`write` is" in message for message in told[1:])
+    assert spent(made.ledger) == (WORST, 0)
