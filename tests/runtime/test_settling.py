@@ -1,7 +1,8 @@
 """What `settle` is told becomes what is charged."""
 
+import sys
 from collections.abc import Mapping
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,3 +96,27 @@ def test_a_stream_that_tells_its_usage_in_parts_is_charged_by_all_of_them() -> N
                 assert len(list(attempt.meter(events))) == 3
         run.deliver()
     assert attempt.cost_nanos == (2 + 8 * 4 + 5 * 2) * CENT // 10
+
+
+def test_an_attempt_is_charged_in_integers_and_asks_no_catalogue() -> None:
+    """Decimals and fractions are made where amounts are read, and a catalogue is read where a lock is written."""
+    seen: set[tuple[str, str]] = set()
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            seen.add((frame.f_globals.get("__name__", "").partition(".")[0], frame.f_code.co_name))
+
+    policy = load(TEXT, prices=PriceTable("USD", {"openai:gpt-audio": RATES}))
+    with Engine(policy, ledger=MemoryLedger(), clock=PinnedClock(NOON)).execution("draft", customer="acme") as run:
+        before = sys.getprofile()
+        sys.setprofile(watch)
+        try:
+            for attempt in run.step("draft", input_tokens=10, max_output_tokens=5):
+                with attempt:
+                    attempt.settle(SENT)
+        finally:
+            sys.setprofile(before)
+        run.deliver()
+    assert ("policy_engine", "read_usage") in seen
+    assert not {module for module, _ in seen} & {"fractions", "_pydecimal", "genai_prices", "pydantic"}
+    assert not {name for _, name in seen} & {"decimal", "money", "money_nanos", "scaled"}
