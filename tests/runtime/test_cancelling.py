@@ -95,3 +95,25 @@ def test_one_that_fails_in_a_group_ends_all_of_them(ledger: Ledger) -> None:
     assert isinstance(raised.value.exceptions[0], Odd)
     assert (run.state, run.attempts, run.spent_nanos) == ("aborted", 8, 8 * WORST)
     assert spent(ledger) == (8 * WORST, 0)
+
+
+def test_a_coroutine_that_is_closed_awaits_nothing_more(ledger: Ledger) -> None:
+    """Not even a ledger that waits: what is open is settled, the execution ends, and nobody has to await it."""
+    made = engine(ledger=ledger)
+
+    async def work(run: Execution) -> None:
+        attempt = run.step("write", **ASKS).ask(**ASKS)
+        assert attempt is not None
+        async with run, attempt:
+            attempt.settle(cost=0)
+            await asyncio.sleep(60)
+
+    async def main() -> Execution:
+        run = made.execution("draft", customer="acme")
+        working = work(run)
+        working.send(None)
+        working.close()
+        return run
+
+    run = asyncio.run(main())
+    assert (run.state, run.attempts, spent(ledger)) == ("aborted", 1, (0, 0))

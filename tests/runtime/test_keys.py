@@ -67,7 +67,8 @@ def test_one_that_has_ended_comes_back_with_its_result(ledger: Ledger) -> None:
         assert again.result is not None
         assert (again.result.state, again.result.spent_nanos, again.result.attempts) == ("accepted", MINI, 1)
         assert (again.id, again.lane, again.price_nanos) == (run.id, run.lane, run.price_nanos)
-        with pytest.raises(NotRunning):
+        assert (run.resumed, again.resumed) == (False, False)
+        with pytest.raises(NotRunning, match="is accepted: see its `result`"):
             again.step("draft")
     assert spent(ledger) == (MINI, 0)
     assert units(ledger) == [(0, 1)]

@@ -10,6 +10,7 @@ from policy_engine.policy import load
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import NotRunning
 from policy_engine.runtime.execution import Execution
+from policy_engine.runtime.observing import Observer
 from tests.runtime.desk import ASKS, CENT, LEASE, SECOND, TEXT, Faulty, engine, ledger, spent, units
 
 __all__ = ["ledger"]  # a fixture
@@ -163,6 +164,37 @@ def test_what_is_looked_at_is_not_touched(ledger: Ledger) -> None:
             assert found.accept().reason == "not_possible"
         assert run.deliver().permits
     assert other.find("draft", customer="acme", key="k").state == "accepted"
+
+
+def test_what_is_found_after_its_end_says_how_it_ended(ledger: Ledger) -> None:
+    made = engine({"outcome": "accepted within 1h"}, ledger=ledger)
+    with begin(made) as run:
+        run.deliver()
+    with made.find("draft", customer="acme", key="k") as found:
+        with pytest.raises(NotRunning, match="is delivered: see its `result`"):
+            found.step("write")
+        assert found.accept().permits
+        with pytest.raises(NotRunning, match="is accepted: see its `result`"):
+            found.step("write")
+
+
+def test_observers_hear_of_an_end_once_and_from_who_began_it(ledger: Ledger) -> None:
+    heard: list[str] = []
+
+    class Listening(Observer):
+        def ended(self, run: Execution) -> None:
+            heard.append(run.state)
+
+    made = engine(ledger=ledger, observers=[Listening()])
+    run = begin(made)
+    with made.find("draft", customer="acme", key="k"):
+        pass
+    assert heard == []
+    with run:
+        run.leave()
+    with made.find("draft", customer="acme", key="k") as found:
+        found.leave()
+    assert heard == ["aborted"]
 
 
 # ---------------------------------------------------------------- under another policy

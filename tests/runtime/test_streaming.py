@@ -376,3 +376,19 @@ def test_what_is_told_before_anything_came_is_no_end(ledger: Ledger) -> None:
     with pytest.raises(Broken):
         stream(engine(ledger=ledger), broken())
     assert spent(ledger) == (WORST, 0)
+
+
+def test_a_cut_of_another_stream_is_no_failure_of_the_attempt_around_it(ledger: Ledger) -> None:
+    """The call inside was cut, for its own cap. The one around it may have been billed, and goes nowhere."""
+    went = []
+    run = engine({"outcome": "fallback next on any"}, ledger=ledger).execution("draft", customer="acme")
+    with pytest.raises(Cut), run:  # noqa: PT012 - the loops are what raise
+        for attempt in run.step("around", **ASKS):
+            with attempt:
+                went.append(attempt.route)
+                inner = next(iter(run.step("inside", **ASKS)))
+                list(inner.meter(words(200)))
+    assert went == ["mini"]
+    assert (attempt.error, inner.error) == (None, None)
+    assert run.state == "aborted"
+    assert spent(ledger) == (WORST + INPUT + 101 * TOKEN, 0)
