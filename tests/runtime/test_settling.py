@@ -120,3 +120,59 @@ def test_an_attempt_is_charged_in_integers_and_asks_no_catalogue() -> None:
     assert ("policy_engine", "read_usage") in seen
     assert not {module for module, _ in seen} & {"fractions", "_pydecimal", "genai_prices", "pydantic"}
     assert not {name for _, name in seen} & {"decimal", "money", "money_nanos", "scaled"}
+
+
+EVERY = Rates(
+    PICOS,
+    10 * PICOS,
+    cached_read_picos=PICOS // 2,
+    cached_write_picos=2 * PICOS,
+    cached_hour_write_picos=3 * PICOS,
+    dearest_input_picos=5 * PICOS,
+    dearest_output_picos=20 * PICOS,
+    batch=Rates(PICOS // 10, PICOS),
+)
+USED = {"input_tokens": 10, "output_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("actual", "tenths"),
+    [
+        (USED, 10 + 50),
+        (USED | {"cached_read_tokens": 4}, 6 + 2 + 50),
+        (USED | {"cached_write_tokens": 4}, 6 + 8 + 50),
+        (USED | {"cached_hour_write_tokens": 4}, 6 + 12 + 50),
+        (USED | {"media_input_tokens": 4}, 6 + 20 + 50),
+        (USED | {"media_output_tokens": 4}, 10 + 10 + 80),
+        (USED | {"batch": True}, 1 + 5),
+        (USED | {"cost_nanos": 7 * CENT // 10}, 7),
+        ({"input_tokens": 10}, 50 + 100),  # half of it is not known: what was reserved
+        ({"output_tokens": 5}, 50 + 100),
+        ({"batch": True}, 50 + 100),
+    ],
+)
+def test_every_kind_of_token_has_its_rate(actual: Any, tenths: int) -> None:
+    """In tenths of a cent. What is not said costs what was reserved, the dearest there is, in tokens as in money."""
+    ledger = MemoryLedger()
+    text = TEXT.replace("ceiling $1 per outcome", "ceiling $1 per outcome  ceiling 1000 tokens per day")
+    policy = load(text, prices=PriceTable("USD", {"openai:gpt-audio": EVERY}))
+    with Engine(policy, ledger=ledger, clock=PinnedClock(NOON)).execution("draft", customer="acme") as run:
+        attempt = next(iter(run.step("draft", input_tokens=10, max_output_tokens=5)))
+        assert attempt.succeed(**actual) == ()
+        run.deliver()
+    assert attempt.cost_nanos == tenths * CENT // 10
+    assert spent(ledger) == (tenths * CENT // 10, 0)
+    with ledger.book() as book:
+        assert {b.settled for b in book.balances() if b.counter.meter.quantity == "tokens"} == {15}
+
+
+@pytest.mark.parametrize("said", [{}, USED, {"input_tokens": 10**6, "output_tokens": 10**6}])
+def test_a_flat_cost_is_one_whatever_was_estimated_and_used(said: Any) -> None:
+    ledger = MemoryLedger()
+    policy = load(TEXT.replace('model "openai:gpt-audio"', 'tool "voice"  cost $0.07'))
+    with Engine(policy, ledger=ledger, clock=PinnedClock(NOON)).execution("draft", customer="acme") as run:
+        attempt = next(iter(run.step("draft", estimate="0.50")))
+        assert spent(ledger) == (0, 50 * CENT)
+        attempt.succeed(**said)
+        run.deliver()
+    assert spent(ledger) == (7 * CENT, 0)
