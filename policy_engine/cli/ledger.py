@@ -98,7 +98,7 @@ def _default() -> str:
 
 @contextmanager
 def opened(path: str, *, writes: bool) -> "Iterator[SqliteLedger]":
-    """A ledger that is there; a copy of it for those who may only read. Raises `Problem` for one that is of no use."""
+    """A ledger that is there; a copy of it where it can only be read. Raises `Problem` for one that is of no use."""
     from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
 
     with ExitStack() as stack:
@@ -127,12 +127,12 @@ def _ledger(stack: ExitStack, path: str, *, writes: bool) -> "SqliteLedger":
     from policy_engine.ledger.protocol import LedgerUnavailable
     from policy_engine.ledger.sqlite import SqliteLedger
     from policy_engine.ledger.sqlite.copying import copied
-    from policy_engine.ledger.sqlite.failures import READONLY, UNOPENED
+    from policy_engine.ledger.sqlite.failures import FULL, READONLY, UNOPENED
 
     try:
         return stack.enter_context(SqliteLedger(path, create=False))
     except LedgerUnavailable as error:
-        if writes or error.code not in (READONLY, UNOPENED) or not Path(path).is_file():
+        if writes or error.code not in (FULL, READONLY, UNOPENED) or not Path(path).is_file():
             raise
         return stack.enter_context(SqliteLedger(stack.enter_context(copied(path)), create=False))
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -172,6 +172,24 @@ def test_a_full_disk(small_disk: Path) -> None:
         assert ledger.readings([DAY])[DAY] == Reading(0, 5 + taken)
         with ledger.book() as book:
             assert list(differences(book)) == []
+
+
+def test_a_disk_that_was_full_before(small_disk: Path) -> None:
+    """SQLite finds no room for what it keeps beside the file; who only looks is shown a copy."""
+    path, rest = small_disk / "ledger.db", small_disk / "rest"
+    with opened(path) as ledger:
+        ledger.reserve([Hold("there", (Charge(DAY, 5, 100),))], 0)
+    with suppress(OSError), rest.open("wb", buffering=0) as file:
+        while file.write(b"x" * 1024):
+            pass
+    with pytest.raises(LedgerUnavailable) as refused:
+        SqliteLedger(path)
+    assert refused.value.code == "S102"
+    command = [sys.executable, "-m", "policy_engine.cli", "ledger", "verify", str(path)]
+    looked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert looked.stdout == f"{path}: 1 balance and 0 grants against 1 hold: everything adds up\n"
+    rest.unlink()
+    untouched(path)
 
 
 def test_a_file_with_no_page_left(path: Path) -> None:

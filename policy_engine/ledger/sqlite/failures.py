@@ -1,5 +1,6 @@
 """What can be wrong with the file, in our words: a code, the path, and one thing to do."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
 
 LOCKED, FULL, READONLY, DAMAGED, UNOPENED, NEWER, FOREIGN, FAILED, OLD = (f"S1{n:02}" for n in range(1, 10))
 """The codes, stable and never reused."""
+
+ROOM = 64 * 1024
+"""Bytes that the smallest file beside a ledger needs, and some more."""
 
 _PRIMARY = 0xFF  # an extended result code has its primary one in the lowest byte
 
@@ -50,7 +54,10 @@ def told(error: sqlite3.Error, path: str, waited: float) -> Exception:
         return locked(path, waited)
     if _code(error) == sqlite3.SQLITE_TOOBIG:
         return LedgerError("a text is too long to be kept")
-    said = _SAID.get(_code(error))
+    code = _code(error)
+    if code == sqlite3.SQLITE_IOERR and _is_full(path):
+        code = sqlite3.SQLITE_FULL
+    said = _SAID.get(code)
     if said is None:
         return damaged(path, f": {error}")  # a table or a row that is not as it was made
     code, message, hint = said
@@ -130,6 +137,14 @@ def old_library(path: str, least: str) -> LedgerUnavailable:
         where=path,
         hint="use a Python that was built with a newer SQLite",
     )
+
+
+def _is_full(path: str) -> bool:
+    """SQLite does not tell a full disk from a broken one while it makes the files beside a ledger."""
+    try:
+        return shutil.disk_usage(Path(path).absolute().parent).free < ROOM
+    except OSError:
+        return False
 
 
 def _has_log(file: Path) -> bool:

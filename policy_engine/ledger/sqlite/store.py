@@ -54,7 +54,11 @@ class Store:
         with _FORK:
             _STORES.add(self)
         finalize(self, _close, self._idle)  # whoever forgets to close it leaves no connection behind
-        self._prepare("rwc" if create else "rw")
+        try:
+            self._prepare("rwc" if create else "rw")
+        except BaseException:
+            self.close()
+            raise
 
     def _prepare(self, mode: str) -> None:
         """Make the file if it is to be made, and bring it up to date."""
