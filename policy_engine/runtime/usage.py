@@ -117,23 +117,14 @@ def _apart(usage: Any) -> Usage:
     read = _count(usage, "cache_read_input_tokens")
     short = max(_count(usage, "cache_creation_input_tokens") - hour, short)
     found = Usage(None if sent is None else sent + read + short + hour, came, read, short, hour)
-    for each in _of(usage, "iterations") or ():
-        if _of(each, "type") in APART:
-            found = _together(found, _apart(each))
-    return found
-
-
-def _together(one: Usage, other: Usage) -> Usage:
-    def both(first: int | None, second: int | None) -> int | None:
-        return None if first is None or second is None else first + second
-
-    return Usage(
-        both(one.input_tokens, other.input_tokens),
-        both(one.output_tokens, other.output_tokens),
-        one.cached_read_tokens + other.cached_read_tokens,
-        one.cached_write_tokens + other.cached_write_tokens,
-        one.cached_hour_write_tokens + other.cached_hour_write_tokens,
-    )
+    beside = _of(usage, "iterations")
+    others = [_apart(each) for each in beside if _of(each, "type") in APART] if isinstance(beside, list | tuple) else []
+    if not others:
+        return found
+    whole = [found, *others]
+    if any(each.input_tokens is None or each.output_tokens is None for each in whole):
+        return Usage()  # of what is not known there is no sum
+    return together(whole)
 
 
 def later(told: Usage, before: Usage | None) -> Usage:

@@ -164,4 +164,8 @@ def test_what_a_client_does_not_know_yet_is_read_too() -> None:
     assert read_usage(CompletionUsage.construct(**sent)) == Usage(9, 1, 0, 4)
     assert read_usage(CompletionUsage.model_construct(prompt_tokens=9, completion_tokens=1)) == Usage(9, 1)
     more: Any = {"input_tokens": 9, "output_tokens": 1, "iterations": [{"type": "compaction", "input_tokens": 5}]}
-    assert read_usage(MessageUsage.construct(**more)) == Usage(14, None)
+    assert read_usage(MessageUsage.construct(**more)) == Usage()
+    more["iterations"][0]["output_tokens"] = 2
+    assert read_usage(MessageUsage.construct(**more)) == Usage(14, 3)
+    more["iterations"] = 7  # of no shape that anybody knows
+    assert read_usage(MessageUsage.construct(**more)) == Usage(9, 1)
