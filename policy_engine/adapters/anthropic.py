@@ -45,7 +45,7 @@ _BY_TYPE = {
     "permission_error": Failure("auth"),
     "billing_error": Failure("auth"),
 }
-_OPENING = frozenset(("message_start", "ping"))
+_OPENING = ("message_start", "ping")
 _TOO_LONG = ("prompt is too long", "exceed context limit")
 
 

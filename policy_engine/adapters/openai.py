@@ -43,7 +43,7 @@ _BY_CODE = {
     "429": Failure("rate_limit"),
 }
 _ANSWERS = "content refusal reasoning_content reasoning tool_calls function_call audio".split()
-_OPENING = frozenset(("response.created", "response.queued", "response.in_progress"))
+_OPENING = ("response.created", "response.queued", "response.in_progress")
 
 
 @overload
@@ -145,11 +145,12 @@ def _response_failed(answer: Any) -> str | None:
     if kind == "error":
         return _class_of(answer)
     if kind in ("response.failed", "response.incomplete"):
-        answer = answer.response
+        answer = getattr(answer, "response", None)
     status, told_error = getattr(answer, "status", None), getattr(answer, "error", None)
     if status == "failed" or (status is None and told_error):
         return _class_of(told_error)
-    if status == "incomplete" and getattr(answer.incomplete_details, "reason", None) == "content_filter":
+    details = getattr(answer, "incomplete_details", None)
+    if status == "incomplete" and getattr(details, "reason", None) == "content_filter":
         return "content_filter"
     return None
 
@@ -165,14 +166,19 @@ def _completion_failed(answer: Any) -> str | None:
     """Of a completion, or of a chunk of one. Some gateways tell an error under a status of success."""
     if getattr(answer, "error", None) and not getattr(answer, "choices", None):
         return _class_of(answer.error)
-    reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", None) or ()]
+    reasons = [getattr(choice, "finish_reason", None) for choice in _choices(answer)]
     return "content_filter" if reasons and all(reason == "content_filter" for reason in reasons) else None
 
 
+def _choices(answer: Any) -> list[Any]:
+    found = getattr(answer, "choices", None)
+    return found if isinstance(found, list) else []  # a client gives what came, whatever that is
+
+
 def _chunk_opens(chunk: Any) -> bool:
-    for choice in getattr(chunk, "choices", None) or ():
+    for choice in _choices(chunk):
         delta = getattr(choice, "delta", None)
-        if choice.finish_reason or any(getattr(delta, name, None) for name in _ANSWERS):
+        if getattr(choice, "finish_reason", None) or any(getattr(delta, name, None) for name in _ANSWERS):
             return False
     return True
 

@@ -232,7 +232,7 @@ def _texts(chunk: Any) -> Iterator[str]:
         yield delta
     elif delta is not None:
         yield from _texts_of_delta(delta)
-    for choice in _of(chunk, "choices") or ():  # OpenAI Chat
+    for choice in _listed(chunk, "choices"):  # OpenAI Chat
         yield from _texts_of_delta(_of(choice, "delta"))
 
 
@@ -241,11 +241,16 @@ def _texts_of_delta(delta: Any) -> Iterator[str]:
         text = _of(delta, name)
         if isinstance(text, str):
             yield text
-    calls = [_of(call, "function") for call in _of(delta, "tool_calls") or ()]
+    calls = [_of(call, "function") for call in _listed(delta, "tool_calls")]
     for call in (*calls, _of(delta, "function_call")):
         arguments = _of(call, "arguments")
         if isinstance(arguments, str):
             yield arguments
+
+
+def _listed(thing: Any, name: str) -> Iterable[Any]:
+    found = _of(thing, name)
+    return found if isinstance(found, list | tuple) else ()  # a client gives what came, whatever that is
 
 
 def _of(thing: Any, name: str) -> Any:

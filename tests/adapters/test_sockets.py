@@ -112,6 +112,27 @@ def test_an_error_under_a_status_of_success() -> None:
     assert [attempt.error for attempt in seen] == ["rate_limit", None] * 2
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        chunk(choices="so"),
+        chunk(choices=[7, None]),
+        chunk(choices=7),
+        chunk(choices=[{"delta": {"tool_calls": 3}}]),
+        {"type": {"a": 1}},
+        {"type": "response.failed"},
+    ],
+    ids=str,
+)
+def test_events_of_no_known_shape_are_given_as_they_came(odd: dict[str, Any]) -> None:
+    """A client passes on what it does not understand, and so does a guard."""
+    for way in WAYS[:2]:
+        said = [*way.events("hello"), "[DONE]"]
+        with Server(streams([said[0], odd, *said[1:]]), streams(said)) as server, begun("openai") as run:
+            list(way.call(way.client(server, run), stream=True))
+            assert run.spent_nanos >= USED
+
+
 @each_way
 @pytest.mark.parametrize("end", ["short", "half", "reset"])
 def test_a_stream_that_breaks_off(way: Way, end: str) -> None:
