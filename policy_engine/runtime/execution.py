@@ -102,6 +102,7 @@ class Execution(Tally):
         self._elsewhere = ""
         """Whose it is, if it is not to be worked on here."""
         self._lost = False
+        self._ended_here = False
 
     def __repr__(self) -> str:
         return f"<Execution {self.place.outcome} `{self.key}` of {self.place.customer}: {self.state}>"
@@ -214,13 +215,8 @@ class Execution(Tally):
                 step.leave()
             if self.is_running:
                 self.try_settle("abort")  # not if somebody else goes on with it
-            elif not self._elsewhere and (self.attempts, self.spent_nanos) != (
-                self.record.attempts,
-                self.record.spent_nanos,
-            ):  # it ended while attempts were open
-                self.engine.now_or_later(
-                    lambda: self._recording.amend(attempts=self.attempts, spent_nanos=self.spent_nanos)
-                )
+            elif self._ended_here and not self._lost:
+                self._amend()
         except LedgerError:
             if error is None:
                 raise
@@ -349,8 +345,15 @@ class Execution(Tally):
             lease_micros=None,
         )
         self._change(changed, ends)
+        self._ended_here = self._ended_here or self.state == RUNNING
         self.state = changed.state
         self.revenue_nanos = changed.revenue_nanos
+
+    def _amend(self) -> None:
+        """Put what it came to into its record, if it ended while attempts were open."""
+        attempts, spent = self.attempts, self.spent_nanos
+        if (attempts, spent) != (self.record.attempts, self.record.spent_nanos):
+            self.engine.now_or_later(lambda: self._recording.amend(attempts=attempts, spent_nanos=spent))
 
     def _require_ours(self) -> None:
         if self._elsewhere:

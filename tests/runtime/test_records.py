@@ -148,6 +148,25 @@ def test_a_record_that_somebody_has_changed_meanwhile_keeps_what_they_changed(le
     assert (record(ledger).state, record(ledger).spent_nanos) == ("accepted", MINI)
 
 
+def test_to_read_a_result_again_changes_no_record(ledger: Ledger) -> None:
+    """Also where a call was corrected by an owner who was only slow: whoever reads has not ended it."""
+    made = engine(ledger=ledger, lease_seconds=LEASE)
+    other = engine(ledger=ledger, clock=made.clock, lease_seconds=LEASE)
+    with begin(made) as slow:
+        attempt = next(slow.step("write", **ASKS))
+        made.clock.sleep(int(LEASE + 1) * SECOND)
+        with begin(other) as run:
+            run.deliver()
+        with attempt:
+            attempt.settle(input_tokens=50, output_tokens=25)
+    before = record(ledger)
+    with begin(other) as again:
+        assert again.result is not None
+    with other.find("draft", customer="acme", key="k"):
+        pass
+    assert record(ledger) == before
+
+
 # ---------------------------------------------------------------- what is only looked at
 
 
