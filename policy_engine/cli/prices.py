@@ -115,11 +115,14 @@ def _locked(target: Path) -> list[str]:
 
 
 def _write(target: Path, text: str) -> None:
-    """Write a lock whole or not at all. Raises `OSError` with its name."""
+    """Write a lock whole or not at all; what is no file is written to. Raises `OSError` with its name."""
     from policy_engine.cli.rewriting import replace_file
 
     try:
-        replace_file(target, text)
+        if target.exists() and not target.is_file():  # the standard output, say
+            target.write_text(text, encoding="utf-8")
+        else:
+            replace_file(target, text)
     except OSError as error:
         error.filename = target.as_posix()
         raise

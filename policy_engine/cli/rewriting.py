@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from errno import EACCES
+from errno import EACCES, EINVAL
 from pathlib import Path
 from secrets import token_hex
 from stat import S_ISREG
@@ -13,12 +13,14 @@ from policy_engine.cli.render import Screen
 def replace_file(path: Path, text: str) -> None:
     """Write a file, whole or not at all: an old one keeps its mode, and a link stays a link.
 
-    What is no file (a device, a pipe) is written to and never replaced. Raises `OSError`, and then nothing has changed.
+    Raises `OSError`, and then nothing has changed; also for what is no file (a device, a pipe), which has no content
+    that could be replaced.
     """
     old = _stat(path)
     if old is not None and not S_ISREG(old.st_mode):
-        path.write_bytes(text.encode())
-        return
+        raise OSError(
+            EINVAL, "is a directory" if S_ISDIR(old.st_mode) else "is no file that can be replaced", str(path)
+        )
     target = path.resolve()
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(EACCES, "the file is read-only", str(path))  # replacing it would not ask

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -75,3 +76,14 @@ def test_a_read_only_file_is_not_fixed(run: Run, desk: Path, monkeypatch: pytest
     result = run("lint", "stale.policy", "--fix")
     assert (result.exit_code, result.stderr) == (2, "Error: stale.policy: the file is read-only\n")
     assert (desk / "stale.policy").read_text(encoding="utf-8") == text
+
+
+def test_a_pipe_is_not_rewritten(run: Run, desk: Path) -> None:
+    """What stood in it is gone when it is read, and nobody takes what would be put in its place."""
+    pipe = desk / "pipe.policy"
+    os.mkfifo(pipe)
+    Thread(target=pipe.write_text, args=("currency   USD\n",)).start()
+    result = run("fmt", "pipe.policy")
+    assert "pipe.policy: is no file that can be replaced" in result.stderr
+    assert result.exit_code == 2
+    assert pipe.is_fifo()
