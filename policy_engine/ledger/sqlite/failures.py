@@ -46,18 +46,20 @@ def is_busy(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
-def told(error: sqlite3.Error, path: str, waited: float) -> Exception:
-    """The error for a caller. What SQLite says of no file is left as it is."""
-    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+def told(error: BaseException, path: str, waited: float) -> BaseException:
+    """The error for a caller. What is no error of the file is left as it is."""
+    if isinstance(error, UnicodeDecodeError):
+        return damaged(path)  # what SQLite says of a damaged file may have bytes of it
+    if not isinstance(error, sqlite3.Error) or isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         return error
     if is_busy(error):
         return locked(path, waited)
     if _code(error) == sqlite3.SQLITE_TOOBIG:
         return LedgerError("a text is too long to be kept")
-    code = _code(error)
-    if code == sqlite3.SQLITE_IOERR and _is_full(path):
-        code = sqlite3.SQLITE_FULL
-    said = _SAID.get(code)
+    kind = _code(error)
+    if kind == sqlite3.SQLITE_IOERR and _is_full(path):
+        kind = sqlite3.SQLITE_FULL
+    said = _SAID.get(kind)
     if said is None:
         return damaged(path, f": {error}")  # a table or a row that is not as it was made
     code, message, hint = said

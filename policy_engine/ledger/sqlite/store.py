@@ -116,14 +116,12 @@ class Store:
         except LedgerError:
             sound = True
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._in_our_words(error) from error
         except OverflowError as error:
             raise LedgerError("a number has more than 64 bits") from error
         except UnicodeEncodeError as error:
             raise LedgerError(f"`{error.object!a}` is no text that can be kept") from error
-        except UnicodeDecodeError as error:  # what SQLite says of a damaged file has bytes of it
-            raise failures.damaged(self.path) from error
         finally:
             self._give_back(connection, sound=sound)
 
@@ -169,11 +167,13 @@ class Store:
             connection = sqlite3.connect(
                 where, uri=True, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
             )
-            self._patiently(self._set_up, connection)
         except sqlite3.Error as error:
             raise self._in_our_words(error) from error
-        except UnicodeDecodeError as error:
-            raise failures.damaged(self.path) from error
+        try:
+            self._patiently(self._set_up, connection)
+        except BaseException as error:
+            _close([connection])
+            raise self._in_our_words(error) from error
         return connection
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
@@ -189,7 +189,7 @@ class Store:
                 _close([connection])
             self._gate.notify_all()
 
-    def _in_our_words(self, error: sqlite3.Error) -> Exception:
+    def _in_our_words(self, error: BaseException) -> BaseException:
         return failures.told(error, self.path, self._wait_seconds)
 
     # ------------------------------------------------------------ forks
