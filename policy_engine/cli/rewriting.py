@@ -18,9 +18,7 @@ def replace_file(path: Path, text: str) -> None:
     """
     old = _stat(path)
     if old is not None and not S_ISREG(old.st_mode):
-        raise OSError(
-            EINVAL, "is a directory" if S_ISDIR(old.st_mode) else "is no file that can be replaced", str(path)
-        )
+        raise OSError(EINVAL, "is no file that can be replaced", str(path))
     target = path.resolve()
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(EACCES, "the file is read-only", str(path))  # replacing it would not ask
