@@ -24,8 +24,8 @@ def replace_file(path: Path, text: str) -> None:
         raise PermissionError(EACCES, "the file is read-only", str(path))  # replacing it would not ask
     fresh = target.with_name(f".{target.name}.{token_hex(6)}")
     try:
-        with fresh.open("xb") as file:
-            file.write(text.encode())
+        fresh.touch(0o666 if old is None else 0o600, exist_ok=False)  # nobody reads more than before
+        fresh.write_bytes(text.encode())
         if old is not None:
             fresh.chmod(old.st_mode & 0o7777)
         fresh.replace(target)
