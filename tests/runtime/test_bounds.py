@@ -1,6 +1,7 @@
 """Two promises through the engine: every step ends, and shared ceilings hold however executions interleave."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 
 import pytest
@@ -14,7 +15,7 @@ from policy_engine.policy import Policy, load
 from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
-from policy_engine.runtime.errors import Denied
+from policy_engine.runtime.errors import Denied, HandedOff, Stopped
 from policy_engine.runtime.step import Step
 from tests.generators import Asking, Case, Shape, examples, policies
 from tests.generators.rules import Kinds
@@ -67,6 +68,30 @@ def test_every_step_ends(case: Case, errors: list[str]) -> None:
             if attempt is not None:
                 attempt.fail(errors[step.attempts % len(errors)], cost_nanos=pick.of((0, attempt_cost(attempt))))
             clock.sleep(pick.of((0, 10**6, 10**11)))
+
+
+CLIENTS: dict[str, type[Exception]] = {error: type(f"Client{error}", (Exception,), {}) for error in ERRORS}
+
+
+@examples(100)
+@given(policies(Shape(kinds=Kinds(entries=False))), st.lists(st.sampled_from(ERRORS), min_size=1, max_size=4))
+def test_every_loop_ends(case: Case, errors: list[str]) -> None:
+    """The same as callers write it: a loop of attempts, each of which raises."""
+    mapped = {CLIENTS[error]: error for error in case.policy.checked.error_classes if error in CLIENTS}
+    engine = Engine(load(case.text), ledger=MemoryLedger(), clock=PinnedClock(), errors=mapped)
+    given_ = Asking(case.pick, case.policy, case.text).given()
+    made = 0
+    with suppress(Denied, Stopped, HandedOff, *CLIENTS.values()):
+        outcome = case.pick.of(list(engine.checked.outcomes))
+        with engine.execution(outcome, customer="acme", facts=given_) as run:
+            step = run.step("draft", input_tokens=10, max_output_tokens=10)
+            bound = most_attempts(step)
+            for attempt in step:
+                made += 1
+                assert made <= bound
+                with attempt:
+                    raise CLIENTS[errors[made % len(errors)]]
+            raise AssertionError("a step that never succeeds has no quiet end")
 
 
 def attempt_cost(attempt: Attempt) -> int:
