@@ -7,9 +7,10 @@ import pytest
 from policy_engine.evaluation.evaluator import Evaluator
 from policy_engine.evaluation.facts import AttemptFacts, Facts, FailureFacts, ProgressFacts, Reading, SettleFacts
 from policy_engine.ledger.protocol import Ledger
+from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.execution import Execution
-from tests.runtime.desk import ASKS, CENT, NOON, SECOND, Broken, engine, ledger
+from tests.runtime.desk import ASKS, CENT, NOON, SECOND, Broken, Faulty, engine, ledger
 
 __all__ = ["ledger"]  # a fixture
 
@@ -138,3 +139,64 @@ def test_a_retry_of_the_first_failure_alone(condition: str) -> None:
                 if attempt.route == "mini":
                     raise Broken
     assert went == ["mini", "mini", "big"]
+
+
+def test_a_call_over_midnight_is_held_against_the_day_it_began(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new day owes it nothing: its reservation is not there, and is not taken off there."""
+    clock = PinnedClock(NOON + 12 * 3600 * SECOND - SECOND)
+    run = engine(RULES, ledger=ledger, clock=clock).execution("draft", customer="acme")
+    facts = watched(run, monkeypatch)
+    with run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                attempt.meter.add(7)
+                clock.sleep(2 * SECOND)
+                attempt.meter.add(7)
+    seen = [
+        {str(meter): reading for meter, reading in each.meters.items()}
+        for each in facts
+        if isinstance(each, ProgressFacts)
+    ]
+    assert [each["spent per customer per day"] for each in seen] == [Reading(0, 0), Reading(0, 0)]
+    assert [each["spent per outcome"] for each in seen] == [Reading(0, 0), Reading(0, 0)]
+
+
+def test_no_time_has_passed_on_a_clock_that_steps_back(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = PinnedClock(NOON)
+    run = engine(RULES, ledger=ledger, clock=clock).execution("draft", customer="acme")
+    facts = watched(run, monkeypatch)
+    with run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                clock.set(NOON - 3600 * SECOND)
+                attempt.meter.add(7)
+                raise_once(attempt)
+    times = [told(each, "elapsed_micros", "step_elapsed_micros")[1:] for each in facts if type(each) is not SettleFacts]
+    assert times == [(0, 0)] * len(times)
+    assert len(times) == 5
+    assert {each.attempt_elapsed_micros for each in facts if isinstance(each, ProgressFacts)} == {0}
+
+
+def raise_once(attempt: Attempt) -> None:
+    if attempt.number == 1:
+        raise Broken
+
+
+def test_while_the_store_is_silent_a_call_goes_by_what_was_read_before_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own reservation is not in that: nothing is taken off."""
+    faulty: Any = Faulty(ledger)
+    run = engine(RULES, ledger=faulty).execution("draft", customer="acme")
+    facts = watched(run, monkeypatch)
+    with run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                faulty.silent = True
+                attempt.meter.add(7)
+                faulty.silent = False
+    asked, progress = facts[:2]
+    assert isinstance(asked, AttemptFacts)
+    assert isinstance(progress, ProgressFacts)
+    assert progress.meters == asked.meters
+    assert set(progress.meters.values()) == {Reading(0, 0)}

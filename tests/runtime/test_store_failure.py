@@ -279,6 +279,29 @@ def test_while_the_ledger_has_not_been_told_it_counts_as_silent(ledger: Ledger) 
         call(run)
 
 
+def test_what_is_owed_counts_where_the_ledger_answers_readings_alone(ledger: Ledger) -> None:
+    """The call that it was not told of stands in no counter; the ceiling of the execution holds all the same."""
+    heard: list[str] = []
+
+    class Listener(Observer):
+        def store_failed(self, *_: Any) -> None:
+            heard.append("store_failed")
+
+    rules = WITHIN | {"outcome": "ceiling $0.35 per outcome"}
+    made, faulty = over(ledger, rules, observers=[Listener()])
+    run = begin(made)
+    assert heard == []
+    faulty.silent = {"reserve", "settle"}
+    call(run)
+    assert spent(ledger) == (0, 0)
+    told = len(heard)
+    assert told
+    with pytest.raises(Stopped, match="used \\$0.10"), run:  # noqa: RUF043 - an escaped dollar
+        call(run)
+    assert len(heard) > told
+    assert run.spent_nanos == MINI
+
+
 def test_nothing_begins_before_the_ledger_has_been_told(ledger: Ledger) -> None:
     """It answers everything but settlements: its counters are not what they would be."""
     made, faulty = over(ledger, DENY)
