@@ -13,6 +13,7 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import TYPE_CHECKING, Self
 
 from policy_engine.evaluation.decision import Decision
@@ -24,6 +25,9 @@ from policy_engine.telemetry.entries import Entry, entry_of, line_of
 if TYPE_CHECKING:
     from policy_engine.runtime.execution import Execution
     from policy_engine.runtime.step import Step
+
+WRITING_SECONDS = 0.002
+"""Far longer than a line takes to be written, once it has begun."""
 
 Sink = Callable[[Entry], object]
 
@@ -109,7 +113,7 @@ class AppendedFile:
         """Append one line. Raises `OSError` if the disk does not take it, `ValueError` after `close`."""
         line = line_of(entry).encode("ascii") + b"\n"
         with self._lock:
-            if not self._ends_in_a_line():
+            if self._is_torn():
                 line = b"\n" + line  # what this process or another could not finish stays one bad line
             while line:
                 written = self._file.write(line)
@@ -127,8 +131,18 @@ class AppendedFile:
         with self._lock:
             self._file.close()
 
-    def _ends_in_a_line(self) -> bool:
-        if not self._file.seekable() or not self._file.seek(0, os.SEEK_END):
-            return True
-        self._file.seek(-1, os.SEEK_END)
-        return self._file.read(1) in (b"\n", b"")
+    def _is_torn(self) -> bool:
+        """Whether the last line was never finished; one that another process is writing now is waited for."""
+        size = self._torn_at()
+        if size is None:
+            return False
+        sleep(WRITING_SECONDS)
+        return self._torn_at() == size
+
+    def _torn_at(self) -> int | None:
+        """The size of the file if it does not end in a line break."""
+        size = self._file.seek(0, os.SEEK_END) if self._file.seekable() else 0
+        if not size:
+            return None
+        self._file.seek(size - 1)
+        return None if self._file.read(1) == b"\n" else size
