@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method
+from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method, unretried
 from policy_engine.adapters.errors import told
 from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
 from policy_engine.runtime.execution import Execution
@@ -118,10 +118,10 @@ def guard(
     )
     made.check()
     if isinstance(client, anthropic.AsyncAnthropic):
-        return AsyncGuardedAnthropic(client.with_options(max_retries=0), made)
+        return AsyncGuardedAnthropic(unretried(client), made)
     if not isinstance(client, anthropic.Anthropic):
         raise TypeError(f"a client of Anthropic is guarded here, not a `{type(client).__name__}`")
-    return GuardedAnthropic(client.with_options(max_retries=0), made)
+    return GuardedAnthropic(unretried(client), made)
 
 
 def failure_of_error(error: Exception) -> Failure | None:

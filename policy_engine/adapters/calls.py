@@ -40,6 +40,24 @@ Elsewhere = Callable[[Attempt, Request], Any]
 Counting = int | Callable[[Request], int] | None
 
 
+OF_THE_CLIENT = frozenset(
+    "close copy is_closed with_options with_middleware max_retries timeout base_url api_key".split()
+)
+"""What calls nothing that costs, and says nothing of a call."""
+
+
+def unretried(client: Any) -> Any:
+    """The client without retries of its own. Raises `TypeError` if it cannot be had so."""
+    if client.max_retries == 0:
+        return client
+    try:
+        return client.with_options(max_retries=0)
+    except TypeError as misfit:  # a class of the caller's, made in another way than the client's own
+        raise TypeError(
+            f"a `{type(client).__name__}` cannot be copied ({misfit}); make it with `max_retries=0`"
+        ) from misfit
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """A method of a client: how its request is written, and how its answers are read.
@@ -107,7 +125,7 @@ class Guard:
         served = one_of([f"{provider}:" for provider in self.providers])
         return WrongClient(
             f"the route `{route}` ({declared.kind} `{declared.reference}`) is not for this client, which serves models "
-            f"that begin with one of {served}; give `elsewhere`, a function that serves the others, or `providers`"
+            f"that begin with {served}; give `elsewhere`, a function that serves the others, or `providers`"
         )
 
     # ------------------------------------------------------------ calls
@@ -277,6 +295,8 @@ class Guarded:
     if not TYPE_CHECKING:  # so that type checkers say it, too
 
         def __getattr__(self, name: str) -> Any:
+            if name in OF_THE_CLIENT or name.startswith("__"):
+                raise AttributeError(f"`{name}` is not guarded; it is for the client itself")
             raise AttributeError(f"`{name}` is not guarded; call it on the client itself, inside an attempt of a step")
 
 

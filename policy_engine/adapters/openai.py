@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method
+from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method, unretried
 from policy_engine.adapters.errors import told
 from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
 from policy_engine.runtime.execution import Execution
@@ -121,10 +121,10 @@ def guard(
     )
     made.check()
     if isinstance(client, openai.AsyncOpenAI):
-        return AsyncGuardedOpenAI(client.with_options(max_retries=0), made)
+        return AsyncGuardedOpenAI(unretried(client), made)
     if not isinstance(client, openai.OpenAI):
         raise TypeError(f"a client of OpenAI is guarded here, not a `{type(client).__name__}`")
-    return GuardedOpenAI(client.with_options(max_retries=0), made)
+    return GuardedOpenAI(unretried(client), made)
 
 
 def failure_of_error(error: Exception) -> Failure | None:

@@ -682,6 +682,25 @@ def test_the_rest_is_not_reached(name: str) -> None:
         getattr(sync(Provider(), run), name)
 
 
+@pytest.mark.parametrize("name", ["close", "with_options", "__enter__"])
+def test_what_is_for_the_client_itself(name: str) -> None:
+    with begun("openai") as run, pytest.raises(AttributeError, match=f"`{name}` is not guarded; it is for the client"):
+        getattr(sync(Provider(), run), name)
+
+
+def test_a_client_that_cannot_be_copied() -> None:
+    class Ours(openai.OpenAI):
+        def __init__(self, tenant: str, **options: Any) -> None:
+            super().__init__(api_key=tenant, **options)
+
+    http = httpx2.Client(transport=httpx2.MockTransport(Provider(500, response())))
+    with begun("openai") as run:
+        with pytest.raises(TypeError, match=r"a `Ours` cannot be copied .*; make it with `max_retries=0`"):
+            guard(Ours("acme", http_client=http), run)
+        respond(guard(Ours("acme", http_client=http, max_retries=0), run, "draft", **ASKED))
+        assert run.attempts == 2
+
+
 def test_what_cannot_be_guarded() -> None:
     with begun("openai") as run:
         with pytest.raises(ValueError, match="in the background"):
