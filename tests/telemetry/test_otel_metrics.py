@@ -1,12 +1,16 @@
 """Spend, refusals and what is left, as metrics."""
 
 import gc
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policy_engine.ledger.protocol import LedgerUnavailable
+from policy_engine.policy import LivePolicy
+from policy_engine.runtime.engine import Engine
 from policy_engine.telemetry.labels import PROVIDERS
+from tests.building import BLOCKS, PRELUDE
 from tests.telemetry.seeing import ASKS, Seen, delivered
 
 pytestmark = pytest.mark.usefixtures("nothing_fails")
@@ -122,6 +126,19 @@ def test_an_engine_that_is_gone_is_not_asked() -> None:
     gc.collect()
     assert seen.points("policy_engine.budget.remaining") == []
     assert not seen.observer._budgets._met
+
+
+def test_a_ceiling_that_is_gone_from_the_policy_is_not_told(tmp_path: Path) -> None:
+    """Nor under the place where it stood before a line came above it."""
+    seen, file = Seen(), tmp_path / "a.policy"
+    file.write_text(PRELUDE.format(**dict.fromkeys(BLOCKS, "") | RULES | {"file": "ceiling $9 per day"}))
+    live = LivePolicy(file)
+    seen.engine = Engine(live, ledger=seen.ledger, clock=seen.clock, observers=[seen.observer])
+    delivered(seen)
+    file.write_text("# a line\n" + file.read_text())
+    live.reload()
+    delivered(seen, "bolt")
+    assert left(seen) == {("ceiling $9 per day", None): 9 - 0.96}
 
 
 def test_in_shadow_mode_refusals_are_told_from_those_that_refuse() -> None:
