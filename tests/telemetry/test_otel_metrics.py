@@ -129,16 +129,15 @@ def test_an_engine_that_is_gone_is_not_asked() -> None:
 
 
 def test_a_ceiling_that_is_gone_from_the_policy_is_not_told(tmp_path: Path) -> None:
-    """Nor under the place where it stood before a line came above it."""
     seen, file = Seen(), tmp_path / "a.policy"
-    file.write_text(PRELUDE.format(**dict.fromkeys(BLOCKS, "") | RULES | {"file": "ceiling $9 per day"}))
+    file.write_text(PRELUDE.format(**dict.fromkeys(BLOCKS, "") | RULES | {"file": "ceiling $9 per day as old"}))
     live = LivePolicy(file)
     seen.engine = Engine(live, ledger=seen.ledger, clock=seen.clock, observers=[seen.observer])
     delivered(seen)
-    file.write_text("# a line\n" + file.read_text())
+    file.write_text(file.read_text().replace("$9 per day as old", "$8 per day as new"))
     live.reload()
     delivered(seen, "bolt")
-    assert left(seen) == {("ceiling $9 per day", None): 9 - 0.96}
+    assert left(seen) == {("new", None): 8 - 0.96}
 
 
 def test_in_shadow_mode_refusals_are_told_from_those_that_refuse() -> None:
