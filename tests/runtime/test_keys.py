@@ -68,6 +68,10 @@ def test_one_that_has_ended_comes_back_with_its_result(ledger: Ledger) -> None:
         assert (again.result.state, again.result.spent_nanos, again.result.attempts) == ("accepted", MINI, 1)
         assert (again.id, again.lane, again.price_nanos) == (run.id, run.lane, run.price_nanos)
         assert (run.resumed, again.resumed) == (False, False)
+        admissions = [(each.lane, each.route, each.draw) for each in (run.admission, again.admission)]
+        assert admissions[0] == admissions[1]
+        assert again.admission.draw is not None
+        assert again.admission.draw.kind == "allowance"
         with pytest.raises(NotRunning, match="is accepted: see its `result`"):
             again.step("draft")
     assert spent(ledger) == (MINI, 0)

@@ -11,11 +11,11 @@ import pytest
 from policy_engine.ledger.protocol import Ledger
 from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.engine import Engine
-from policy_engine.runtime.errors import Denied, HandedOff, NotRunning, Stopped
+from policy_engine.runtime.errors import Denied, HandedOff, InProgress, NotRunning, Stopped
 from policy_engine.runtime.escrow import Escrow
 from policy_engine.runtime.execution import Execution
 from tests.locks import Guarded, Taken
-from tests.runtime.desk import ASKS, CENT, Broken, engine, ledger, spent
+from tests.runtime.desk import ASKS, CENT, LEASE, SECOND, Broken, engine, ledger, spent, units
 
 __all__ = ["ledger"]  # a fixture
 
@@ -280,3 +280,124 @@ def test_one_thread_at_a_time_changes_the_leases(work: str) -> None:
     with pytest.raises(Taken):
         getattr(leases, work)(*([run] if work in ("keep", "let_go") else []))
     assert run in leases._runs
+
+
+# ---------------------------------------------------------------- somebody else comes first
+
+
+class Overtaken:
+    """A ledger: right before it is asked for `method` for the first time, somebody else does something."""
+
+    def __init__(self, ledger: Ledger, method: str, first: Callable[[], object]) -> None:
+        self._ledger = ledger
+        self._method = method
+        self._first: Callable[[], object] | None = first
+
+    def __getattr__(self, name: str) -> Any:
+        first = self._first
+        if name == self._method and first is not None:
+            self._first = None
+            first()
+        return getattr(self._ledger, name)
+
+
+def overtaken(ledger: Ledger, method: str, rules: dict[str, str], first: Callable[[Engine], object]) -> Engine:
+    """An engine, and what another one on the same ledger does in between."""
+    other = engine(rules, ledger=ledger, lease_seconds=LEASE)
+    behind: Any = Overtaken(ledger, method, lambda: first(other))
+    return engine(rules, ledger=behind, clock=other.clock, lease_seconds=LEASE)
+
+
+def test_the_last_of_a_limit_is_taken_once(ledger: Ledger) -> None:
+    """Both were allowed, as neither had begun. Who comes second is asked again, and denied."""
+    made = overtaken(
+        ledger, "begin", {"outcome": "limit 1 per day"}, lambda other: other.execution("draft", customer="b")
+    )
+    with pytest.raises(Denied) as raised:
+        made.execution("draft", customer="acme")
+    assert raised.value.decision.reason == "limit_reached"
+    assert raised.value.decision.rulings
+    with ledger.book() as book:
+        assert [b.reserved for b in book.balances() if b.counter.meter.quantity == "count"] == [1]
+
+
+def test_the_last_unit_is_drawn_once(ledger: Ledger) -> None:
+    """The plan has two. Who comes third is asked again, and has none."""
+
+    def draw(engine: Engine) -> object:
+        return engine.execution("draft", customer="acme", plan="base")
+
+    draw(engine(ledger=ledger))
+    made = overtaken(ledger, "begin", {}, draw)
+    with pytest.raises(Denied, match="allowance spent"):
+        draw(made)
+    assert units(ledger) == [(2, 0)]
+
+
+def test_the_last_of_a_ceiling_is_reserved_once(ledger: Ledger) -> None:
+    rules = {"file": "ceiling $0.50 per day"}
+
+    def reserve(other: Engine) -> None:
+        next(iter(other.execution("draft", customer="b").step("write", **ASKS)))
+
+    run = overtaken(ledger, "reserve", rules, reserve).execution("draft", customer="acme")
+    with pytest.raises(Stopped, match="used \\$0.30"), run:  # noqa: RUF043 - an escaped dollar
+        next(iter(run.step("write", **ASKS)))
+    assert spent(ledger) == (0, 30 * CENT)
+
+
+def test_the_last_of_a_desk_is_counted_once(ledger: Ledger) -> None:
+    """Who finds it taken goes where the policy sends him then, or stops."""
+    rules = {"lanes": "standard", "outcome": "fallback tier2 on timeout", "tier2": "limit 1 per day"}
+
+    def hand_off(other: Engine) -> None:
+        with pytest.raises(HandedOff):
+            fail(other.execution("draft", customer="b"))
+
+    def fail(run: Execution) -> None:
+        with run:
+            for attempt in run.step("write", **ASKS):
+                with attempt:
+                    raise TimeoutError
+
+    other = engine(rules, ledger=ledger)
+    run = engine(rules, ledger=ledger, clock=other.clock).execution("draft", customer="acme")
+    behind: Any = Overtaken(ledger, "reserve", lambda: hand_off(other))
+    attempt = next(iter(run.step("write", **ASKS)))
+    run.engine.ledger = behind
+    with pytest.raises(TimeoutError), run, attempt:
+        raise TimeoutError
+    assert run.state == "aborted"
+
+
+def test_who_is_overtaken_taking_over_sees_who_was_first(ledger: Ledger) -> None:
+    found: list[Execution] = []
+    made = overtaken(
+        ledger, "change", {}, lambda other: found.append(other.execution("draft", customer="acme", key="k"))
+    )
+    vanished = engine(ledger=ledger, clock=made.clock, lease_seconds=LEASE)
+    vanished.execution("draft", customer="acme", key="k")
+    made.clock.sleep(61 * SECOND)
+    with pytest.raises(InProgress):
+        made.execution("draft", customer="acme", key="k")
+    assert [run.resumed for run in found] == [True]
+
+
+def test_two_threads_end_an_execution_once(ledger: Ledger) -> None:
+    """The second waits for the first, and is told that it has ended."""
+    said: list[Any] = []
+    threads: list[threading.Thread] = []
+
+    def deliver_too() -> None:
+        threads.append(threading.Thread(target=lambda: said.append(run.deliver())))
+        threads[0].start()
+        threads[0].join(0.2)  # it cannot come through before the first is done
+
+    made = engine(ledger=ledger)
+    run = made.execution("draft", customer="acme", plan="base")
+    behind: Any = Overtaken(ledger, "change", deliver_too)
+    run._recording._ledger = behind
+    said.append(run.deliver())
+    threads[0].join()
+    assert [decision.permits for decision in said] == [True, False]
+    assert (run.state, units(ledger)) == ("accepted", [(0, 1)])

@@ -10,7 +10,7 @@ from policy_engine.evaluation.facts import Reading
 from policy_engine.ledger.protocol import Ledger, LedgerUnavailable
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
-from policy_engine.runtime.errors import Denied, InProgress, Stopped
+from policy_engine.runtime.errors import Denied, InProgress, NotRunning, Stopped
 from policy_engine.runtime.escrow import Escrow
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.observing import Observer
@@ -341,6 +341,28 @@ def test_a_key_is_not_begun_twice_by_what_is_told_later(ledger: Ledger) -> None:
         call(run)
         run.deliver()
     assert begin(made, "k").result == run.result
+
+
+def test_of_two_who_began_the_same_key_in_silence_one_has_it(ledger: Ledger) -> None:
+    """What the other one has spent is booked all the same; it goes no further, and is told why."""
+    sides = [over(ledger, WITHIN) for _ in range(2)]
+    runs = []
+    for made, faulty in sides:
+        faulty.silent = True
+        runs.append(begin(made, "k"))
+        call(runs[-1])
+        faulty.silent = False
+    first, second = runs
+    assert all(made.reconcile() for made, _ in sides)
+    assert spent(ledger) == (2 * MINI, 0)
+    with pytest.raises(NotRunning, match="begun by somebody else"), second:
+        call(second)
+    with first:
+        call(first)
+        first.deliver()
+    found = sides[1][0].find("draft", customer="acme", key="k")
+    assert (found.id, found.state, found.spent_nanos) == (first.id, "accepted", 2 * MINI)
+    assert spent(ledger) == (3 * MINI, 0)
 
 
 def test_who_takes_over_does_not_settle_what_the_last_owner_has_yet_to_tell(ledger: Ledger) -> None:
