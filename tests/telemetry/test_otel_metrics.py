@@ -134,7 +134,7 @@ def test_a_ceiling_that_is_gone_from_the_policy_is_not_told(tmp_path: Path) -> N
     live = LivePolicy(file)
     seen.engine = Engine(live, ledger=seen.ledger, clock=seen.clock, observers=[seen.observer])
     delivered(seen)
-    file.write_text(file.read_text().replace("$9 per day as old", "$8 per day as new"))
+    file.write_text("# a line\n" + file.read_text().replace("$9 per day as old", "$8 per day as new"))
     live.reload()
     delivered(seen, "bolt")
     assert left(seen) == {("new", None): 8 - 0.96}
