@@ -30,10 +30,10 @@ def export(screen: Screen, book: Book, what: str, output: str | None, *, parquet
     _refuse_the_ledger(output, ledger)
     write = _parquet() if parquet else _json_lines
     with _whole(Path(output)) as fresh:
-        write(rows, fresh)
+        write(rows, what, fresh)
 
 
-def _json_lines(rows: Iterable[Row], path: str) -> None:
+def _json_lines(rows: Iterable[Row], _: str, path: str) -> None:
     with Path(path).open("w", encoding="utf-8") as file:
         file.writelines(map(_line, rows))
 
@@ -44,7 +44,7 @@ def _line(row: Row) -> str:
     return said + "\n"
 
 
-def _parquet() -> Callable[[Iterable[Any], str], object]:
+def _parquet() -> Callable[[Iterable[Any], str, str], object]:
     try:
         from policy_engine.ledger.parquet import write
     except ModuleNotFoundError as error:

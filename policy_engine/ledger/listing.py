@@ -133,6 +133,51 @@ def grants(book: Book) -> Iterator[Row]:
         }
 
 
+_PLACE = ("counter", "key", "window")
+_DIGESTS = ("policy_digest", "price_digest")
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "entries": (
+            *("hold", "execution", "state", "at", "expires", "owner", "grant", *_PLACE),
+            *("amount", "limit", "incurred", "over", "rule", *_DIGESTS),
+        ),
+        "executions": (
+            *(
+                "execution",
+                "customer",
+                "outcome",
+                "key",
+                "plan",
+                "lane",
+                "state",
+                "draws_on",
+                "grant",
+                "price",
+                "spent",
+            ),
+            *(
+                "handoff",
+                "revenue",
+                "attempts",
+                "admitted",
+                "delivered",
+                "owner",
+                "lease",
+                "version",
+                "facts",
+                "decision",
+            ),
+            *_DIGESTS,
+        ),
+        "counters": (*_PLACE, "settled", "reserved", "carried"),
+        "grants": (
+            *("grant", "customer", "outcome", "kind", "units", "held", "consumed", "carried", "left", "price"),
+            *("priority", "effective", "expires"),
+        ),
+    }
+)
+"""The columns of each list, also of one that has no row."""
+
 LISTS: Mapping[str, Callable[[Book], Iterator[Row]]] = MappingProxyType(
     {"entries": entries, "executions": executions, "counters": counters, "grants": grants}
 )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from policy_engine.ledger.listing import COLUMNS
+from policy_engine.ledger.sqlite import SqliteLedger
 from tests.cli.conftest import ROOT, Run
 
 WRITTEN = (ROOT / "tests" / "ledger" / "schema_1.sql").read_text(encoding="utf-8")
@@ -145,6 +147,21 @@ def test_export_of_every_list_to_both_forms(run: Run, desk: Path, what: str, cou
         for name, value in row.items():
             plain = f"{value.normalize():f}" if hasattr(value, "normalize") else value
             assert (plain.isoformat() if hasattr(plain, "isoformat") else plain) == rows[place][name]
+
+
+@pytest.mark.parametrize("what", list(COLUMNS))
+def test_an_export_of_nothing_has_its_columns(run: Run, desk: Path, what: str) -> None:
+    """So that the files of several days can be read as one."""
+    polars = pytest.importorskip("polars")
+    run("ledger", "export", "ledger.db", "--what", what, "--parquet", "--output", "some.parquet")
+    with SqliteLedger(desk / "empty.db"):
+        pass
+    result = run("ledger", "export", "empty.db", "--what", what, "--parquet", "--output", "none.parquet")
+    assert result.exit_code == 0
+    some, none = polars.read_parquet(desk / "some.parquet"), polars.read_parquet(desk / "none.parquet")
+    assert (none.height, none.schema) == (0, some.schema)
+    assert none.columns == list(COLUMNS[what])
+    assert run("ledger", "export", "empty.db", "--what", what).stdout == ""
 
 
 # ---------------------------------------------------------------- verify
