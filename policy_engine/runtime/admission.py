@@ -43,7 +43,7 @@ def admit(
     this one does not have.
     """
     request = make() if key is None or not isinstance(outcome, str) else None
-    engine.reconcile()
+    engine.escrow.reconcile()
     asked: AdmitFacts | None = None
     for _ in range(RACES):
         known = None
@@ -230,6 +230,7 @@ def _begin(
     holds = _holds(engine, edition, asked, record, draw, now, bounded=not denied)
     run = Execution(engine, edition, record, request.given, decision, errors=engine.errors_of(edition))
     try:
+        engine.require_told()
         begun = engine.ledger.begin(record, holds, now)
     except LedgerUnavailable as silence:
         engine.observers.tell("store_failed", silence)

@@ -262,7 +262,7 @@ class Engine:
 
     def reconcile(self) -> bool:
         """Tell the ledger what it has missed while it was silent; False if it is so still."""
-        return self.escrow.reconcile()
+        return self.escrow.reconcile(at_once=True)
 
     def close(self) -> None:
         """Stop renewing leases, and tell the ledger what it has missed. A ledger that was given stays open."""

@@ -8,10 +8,14 @@ If the process ends before that, it is lost: the ledger then knows of it what it
 from collections import deque
 from collections.abc import Callable
 from threading import RLock
+from time import monotonic
 
 from policy_engine.evaluation.facts import Reading
 from policy_engine.ledger.protocol import LedgerError, LedgerUnavailable
 from policy_engine.runtime.observing import log
+
+LONG = 0.25
+"""Seconds: a store that says at once that it does not answer may be asked again at once."""
 
 
 class Escrow:
@@ -22,6 +26,7 @@ class Escrow:
         self._held: dict[str, int] = {}
         self._settled: dict[str, int] = {}
         self._owed: deque[Callable[[], object]] = deque()
+        self._again = 0.0
 
     def reading(self) -> Reading:
         """What was spent from escrow and is not in the ledger yet, and what is reserved there."""
@@ -57,21 +62,33 @@ class Escrow:
         """In a process that was forked off: what was done is its parent's to tell, and its amount is its own."""
         self._lock = RLock()  # a thread that held it is not here
         self._held, self._settled, self._owed = {}, {}, deque()
+        self._again = 0.0
 
     @property
     def owes(self) -> int:
         """How much the ledger has yet to be told."""
         return len(self._owed)
 
-    def reconcile(self) -> bool:
-        """Tell the ledger, in order, what it missed; False if it is silent still."""
+    def reconcile(self, *, at_once: bool = False) -> bool:
+        """Tell the ledger, in order, what it missed; False if it is silent still.
+
+        Where it was waited for in vain, it is not asked again before as long has passed, unless `at_once`: whoever
+        works meanwhile would wait as well, one after the other.
+        """
         if not self._owed:
             return True
+        if not at_once and monotonic() < self._again:
+            return False
         with self._lock:
             while self._owed:
+                began = monotonic()
+                if not at_once and began < self._again:
+                    return False  # somebody else has just waited
                 try:
                     self._owed[0]()
                 except LedgerUnavailable:
+                    waited = monotonic() - began
+                    self._again = monotonic() + waited if waited > LONG else 0.0
                     return False
                 except LedgerError:
                     log.exception("the ledger cannot book what was done while it was silent")
