@@ -62,6 +62,7 @@ class DecisionLog(Observer):
                 decision,
                 facts,
                 now_micros=self._clock.now_micros(),
+                mode=run.engine.mode if run is not None else "enforce",
                 customer=run.place.customer if run is not None else None,
                 execution=run.key if run is not None else None,
                 execution_id=run.id if run is not None else None,

@@ -1,4 +1,4 @@
-"""One line of a decision log: a decision with everything it was made from, and the way back.
+"""One line of a decision log: a decision with everything it was made from. `reading.py` has the way back.
 
 A line is one JSON object:
 
@@ -7,6 +7,7 @@ A line is one JSON object:
     execution       the caller's key of the execution; null where an admission was denied
     execution_id    its id in the ledger; null as well
     customer        whose execution it is
+    mode            enforce, or shadow: of an engine that refuses nothing, whatever the decision says
     point           admit, attempt, progress, failure or settle
     facts           the record of `policy_engine.evaluation.facts`, field by field, in nano units and microseconds;
                     counters by their written form as [settled, reserved], null for one that did not answer
@@ -37,6 +38,7 @@ def entry_of(
     facts: Facts,
     *,
     now_micros: int,
+    mode: str = "enforce",
     customer: str | None = None,
     execution: str | None = None,
     execution_id: str | None = None,
@@ -48,6 +50,7 @@ def entry_of(
         "execution": execution,
         "execution_id": execution_id,
         "customer": getattr(facts, "customer", customer),
+        "mode": mode,
         "point": decision.point,
         "facts": plain_facts(facts),
         "decision": decision.to_json(),

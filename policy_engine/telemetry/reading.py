@@ -38,6 +38,7 @@ RECORDS: dict[str, type[Facts]] = {
     "failure": FailureFacts,
     "settle": SettleFacts,
 }
+MODES = ("enforce", "shadow")
 NO_ENTRY = "not a line of a decision log"
 
 Reader = Callable[[str, Any, Policy], Any]
@@ -64,7 +65,11 @@ def checked(entry: Mapping[str, Any]) -> tuple[str, str]:
     if not isinstance(facts, dict) or not isinstance(decision, dict):
         raise EntryError(NO_ENTRY)
     named = ("execution", "execution_id", "customer")
-    if not _is_time(entry.get("time")) or not all(isinstance(entry.get(name, 0), str | None) for name in named):
+    if (
+        not _is_time(entry.get("time"))
+        or entry.get("mode") not in MODES
+        or not all(isinstance(entry.get(name, 0), str | None) for name in named)
+    ):
         raise EntryError(NO_ENTRY)
     policy, prices = entry.get("policy_digest"), entry.get("price_digest")
     if not isinstance(policy, str) or not isinstance(prices, str):

@@ -116,6 +116,19 @@ def test_a_run_is_written_and_reproduced(written: Path) -> None:
 # ---------------------------------------------------------------- where it goes
 
 
+def test_what_shadow_mode_would_refuse_is_told_from_what_was_refused() -> None:
+    entries: list[Entry] = []
+    policy = small(outcome="ceiling $0.01 per outcome")
+    engine = Engine(policy, ledger=MemoryLedger(), mode="shadow", observers=[DecisionLog(entries.append)])
+    with engine.execution("draft", customer="acme") as run:
+        assert run.step("main").attempt(input_tokens=100, max_output_tokens=100) is not None
+    assert [(entry["point"], entry["decision"]["effect"], entry["mode"]) for entry in entries] == [
+        ("admit", "allow", "shadow"),
+        ("attempt", "refuse", "shadow"),
+        ("settle", "aborted", "shadow"),
+    ]
+
+
 def test_to_a_logger(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "decisions"):
         worked(small(**RULES), DecisionLog(logging.getLogger("decisions")), PinnedClock())

@@ -144,6 +144,7 @@ def entry_text(**changed: Any) -> bytes:
         ),
         (entry_text(point=["admit"]), "not a line of a decision log"),
         (entry_text(time="yesterday"), "not a line of a decision log"),
+        (entry_text(mode="off"), "not a line of a decision log"),
         (entry_text(execution=7), "not a line of a decision log"),
         (entry_text(customer="b"), "it says its `customer` twice, and differently"),
         (entry_text(policy_digest="ab"), "it says its `policy_digest` twice, and differently"),
