@@ -110,7 +110,8 @@ def read_log(path: str | PathLike[str]) -> Iterator[tuple[int, Entry | BadLine]]
             except UnicodeDecodeError:
                 yield number, BadLine(number, "not UTF-8")
             except (ValueError, RecursionError):
-                yield number, BadLine(number, "not JSON")
+                cut = "" if line.endswith(b"\n") else ": the file ends in the midst of a line"
+                yield number, BadLine(number, f"not JSON{cut}")
             else:
                 yield number, found if isinstance(found, dict) else BadLine(number, NO_ENTRY)
 

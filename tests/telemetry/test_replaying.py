@@ -188,6 +188,13 @@ def test_facts_that_cannot_be_read(name: str, value: Any, message: str) -> None:
     assert found.message == message
 
 
+def test_a_log_that_ends_in_the_midst_of_a_line(written: Path) -> None:
+    written.write_bytes(written.read_bytes()[:-20])
+    result = replay_decisions(small(**RULES), read_log(written))
+    assert result.bad == [BadLine(6, "not JSON: the file ends in the midst of a line")]
+    assert result.same == 5
+
+
 def test_every_field_of_every_record_is_read() -> None:
     assert {name for record in RECORDS.values() for name in record.__struct_fields__} == set(READERS)
 
