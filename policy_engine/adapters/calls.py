@@ -143,7 +143,9 @@ class Guard:
                         _settle(attempt, _unparsed(error))
                         raise
                     _settle(attempt, answer)
-                    self._judge(attempt, method, answer)
+                    failed = self._failed(attempt, method, answer)
+                    if failed is not None:
+                        attempt.fail(failed)
         except (Stopped, HandedOff) as end:
             if answer is None or isinstance(end, HandedOff):
                 _explain(end, step, bound)
@@ -163,7 +165,9 @@ class Guard:
                         _settle(attempt, _unparsed(error))
                         raise
                     _settle(attempt, answer)
-                    self._judge(attempt, method, answer)
+                    failed = self._failed(attempt, method, answer)
+                    if failed is not None:
+                        await self.run.engine.aside(attempt.fail, failed)
         except (Stopped, HandedOff) as end:
             if answer is None or isinstance(end, HandedOff):
                 _explain(end, step, bound)
@@ -213,13 +217,13 @@ class Guard:
             raise
         raise step.stopped()
 
-    def _judge(self, attempt: Attempt, method: Method, answer: Any) -> None:
-        """Fail an attempt whose answer tells of a failure, or is none: a page of some gateway that is no JSON."""
-        failed = method.failed(answer)
+    def _failed(self, attempt: Attempt, method: Method, answer: Any) -> str | None:
+        """The error class of an answer that tells of a failure, or is none: a page of some gateway that is no JSON."""
+        if attempt.ended:
+            return None
         if self.serves(attempt.route) and (answer is None or isinstance(answer, str | bytes | list)):
-            failed = "invalid_output"
-        if failed is not None and not attempt.ended:
-            attempt.fail(failed)
+            return "invalid_output"
+        return method.failed(answer)
 
     # ------------------------------------------------------------ what is sent
 
@@ -339,7 +343,7 @@ def _ended(attempt: Attempt, failed: str) -> bool:
 
 
 async def _ended_async(attempt: Attempt, failed: str) -> bool:
-    attempt.fail(failed)
+    await attempt.step.execution.engine.aside(attempt.fail, failed)
     try:
         await attempt.__aexit__(None, None, None)
     except Stopped:

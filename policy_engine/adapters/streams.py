@@ -7,6 +7,7 @@ policy's decision as a note, and what was streamed is charged. A step that the p
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -157,10 +158,13 @@ class AsyncGuardedStream(_Held, Generic[Event_co]):
             try:
                 self._take(await anext(self._chunks))
             except StopAsyncIteration:
-                self._done()
+                await self._aside(self._done)
+                raise
+            except GeneratorExit as error:  # whoever closes a coroutine lets it await nothing more
+                self._broken(error)
                 raise
             except BaseException as error:
-                self._broken(error)
+                await self._aside(partial(self._broken, error))
                 raise
         event: Event_co = self._held.pop(0)
         return event
@@ -179,7 +183,15 @@ class AsyncGuardedStream(_Held, Generic[Event_co]):
             closing: Any = close() if close is not None else None
             if isawaitable(closing):
                 await closing
-        finally:
+        except GeneratorExit:
             self._done()
+            raise
+        finally:
+            await self._aside(self._done)
 
     aclose = close
+
+    async def _aside(self, end: Callable[[], None]) -> None:
+        """Settle without holding up the loop."""
+        if not self._attempt.ended:
+            await self._attempt.step.execution.engine.aside(end)
