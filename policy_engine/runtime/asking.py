@@ -4,6 +4,7 @@ Where the store is silent, the counters of windows are unknown; what the executi
 """
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.evaluation.decision import AttemptDecision, FailureDecision, Head
@@ -29,12 +30,15 @@ def facts(step: "Step", now: int, *, otherwise: Readings | None = None) -> dict[
     place = standing.place
     escrow = None
     read: Mapping[Meter, Reading | None]
+    began = monotonic()
     try:
         engine.require_told()
-        read = standing.readings(engine.ledger, now)
+        resting = engine.escrow.rests  # a stream does not wait with every chunk
+        read = otherwise if resting and otherwise is not None else standing.readings(engine.ledger, now)
     except LedgerUnavailable as silence:
         engine.observers.tell("store_failed", silence)
         if otherwise is not None:
+            engine.escrow.waited(monotonic() - began)
             read = otherwise
         else:
             read = own_readings(standing.read, execution.own_charges(), place, now, edition.zone)

@@ -69,6 +69,16 @@ class Escrow:
         """How much the ledger has yet to be told."""
         return len(self._owed)
 
+    @property
+    def rests(self) -> bool:
+        """Whether the ledger was waited for in vain just now, so that it is better not asked again."""
+        return monotonic() < self._again
+
+    def waited(self, seconds: float) -> None:
+        """It did not answer for so long."""
+        if seconds > LONG:
+            self._again = monotonic() + seconds
+
     def reconcile(self, *, at_once: bool = False) -> bool:
         """Tell the ledger, in order, what it missed; False if it is silent still.
 
@@ -77,18 +87,17 @@ class Escrow:
         """
         if not self._owed:
             return True
-        if not at_once and monotonic() < self._again:
+        if not at_once and self.rests:
             return False
         with self._lock:
             while self._owed:
-                began = monotonic()
-                if not at_once and began < self._again:
+                if not at_once and self.rests:
                     return False  # somebody else has just waited
+                began = monotonic()
                 try:
                     self._owed[0]()
                 except LedgerUnavailable:
-                    waited = monotonic() - began
-                    self._again = monotonic() + waited if waited > LONG else 0.0
+                    self.waited(monotonic() - began)
                     return False
                 except LedgerError:
                     log.exception("the ledger cannot book what was done while it was silent")

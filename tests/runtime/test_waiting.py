@@ -73,3 +73,16 @@ def test_a_store_that_answers_again_is_told_at_once_where_that_is_asked_for() ->
         assert made.reconcile()
         run.deliver()
     assert store.execution("acme", "draft", "k").state == "accepted"
+
+
+def test_a_stream_waits_once_and_goes_on_with_what_is_reserved() -> None:
+    store: Any = Waiting()
+    made = engine({"file": "ceiling $100 per day"}, ledger=store)
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                for number, _ in enumerate(attempt.meter(iter(["word"] * 20))):
+                    store.silent = number < 18
+        run.deliver()
+    assert store.waits == 1
+    assert spent(store) == (10 * CENT + 20 * 2 * CENT // 10, 0)
