@@ -28,7 +28,7 @@ from policy_engine.ledger.protocol import (
     LedgerError,
     Pruned,
 )
-from policy_engine.ledger.verification import differences
+from policy_engine.ledger.verification import contradictions, differences
 from tests.ledger.model import Model, Units
 
 SPENT = Meter("spent", FILE_LEVEL, Scope(window="day"))
@@ -340,6 +340,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert {counter: found.get(counter, Balance(counter, 0, 0)) for counter in expected} == expected
             assert set(found) <= set(expected)
             assert list(differences(book)) == []
+            assert list(contradictions(book)) == []
 
     @invariant()
     def no_unit_is_taken_twice(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from policy_engine.ledger.memory import MemoryLedger
 from policy_engine.ledger.protocol import Ledger, LedgerUnavailable
 from policy_engine.ledger.sqlite import SqliteLedger
-from policy_engine.ledger.verification import differences
+from policy_engine.ledger.verification import contradictions, differences
 from policy_engine.policy import Policy, load
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -79,6 +79,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     yield store
     with store.book() as book:
         assert list(differences(book)) == []
+        assert list(contradictions(book)) == []
     store.close()
 
 

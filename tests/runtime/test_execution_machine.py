@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from policy_engine.ledger.protocol import LedgerUnavailable
-from policy_engine.ledger.verification import differences
+from policy_engine.ledger.verification import contradictions, differences
 from policy_engine.runtime.attempt import Attempt
 from policy_engine.runtime.clock import PinnedClock
 from policy_engine.runtime.engine import Engine
@@ -223,6 +223,7 @@ class Executions(RuleBasedStateMachine):
         if hasattr(self, "ledger"):
             with self.ledger.book() as book:
                 assert list(differences(book)) == []
+                assert list(contradictions(book)) == []
 
     @invariant()
     def no_ceiling_is_passed(self) -> None:
