@@ -19,7 +19,7 @@ from policy_engine.runtime.mapping import Failure
 from policy_engine.runtime.observing import Observer
 from policy_engine.runtime.step import Step
 from policy_engine.runtime.usage import UsageError
-from tests.runtime.desk import ASKS, CENT, SECOND, Odd, engine, ledger, spent
+from tests.runtime.desk import ASKS, CENT, NOON, SECOND, Odd, engine, ledger, spent
 
 __all__ = ["ledger"]  # a fixture
 
@@ -232,3 +232,80 @@ def test_a_step_is_asked_by_one_thread_at_a_time() -> None:
     assert told[0] == ""
     assert all("`write` is" in message for message in told[1:])
     assert spent(made.ledger) == (WORST, 0)
+
+
+# ---------------------------------------------------------------- attempts that are asked for one by one
+
+
+def test_one_by_one_a_retry_waits_as_long_once(ledger: Ledger) -> None:
+    made = engine({"outcome": "retry 2 on timeout backoff 4s"}, ledger=ledger)
+    with made.execution("draft", customer="acme") as run:
+        step = run.step("write")
+        times = []
+        for _ in range(3):
+            attempt = step.attempt(**ASKS)
+            assert attempt is not None
+            times.append((made.clock.now_micros() - NOON, attempt.number))
+            attempt.fail("timeout") if len(times) < 3 else attempt.release()
+        assert step.attempt(**ASKS) is not None
+    assert times == [(0, 1), (4 * SECOND, 2), (8 * SECOND, 3)]
+    assert made.clock.now_micros() == NOON + 8 * SECOND
+
+
+def test_a_delay_is_that_of_one_retry_alone() -> None:
+    """The next route is asked at once."""
+    made = engine({"outcome": "retry 1 on timeout backoff 4s  fallback next on any"})
+    times = []
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                times.append((made.clock.now_micros() - NOON, attempt.route))
+                if attempt.route == "mini":
+                    raise TimeoutError
+    assert times == [(0, "mini"), (4 * SECOND, "mini"), (4 * SECOND, "big")]
+
+
+def test_one_by_one_a_cap_is_shrunk_no_further_than_is_allowed() -> None:
+    made = engine({"file": "ceiling $0.25 per outcome"})
+    with made.execution("draft", customer="acme") as run:
+        attempt = run.step("write").attempt(**ASKS, min_output_tokens=10)
+        assert attempt is not None
+        assert attempt.max_output_tokens == 75
+        attempt.release()
+        assert run.step("write").attempt(**ASKS, min_output_tokens=76) is None
+
+
+def test_what_was_given_back_was_no_attempt(ledger: Ledger) -> None:
+    """The next one has its number; neither the execution nor a limit knows of it."""
+    with engine({"outcome": "limit 5 per day"}, ledger=ledger).execution("draft", customer="acme") as run:
+        step = run.step("write", **ASKS)
+        for _ in range(2):
+            attempt = step.ask(**ASKS)
+            assert attempt is not None
+            assert (attempt.number, step.attempts, run.attempts) == (1, 1, 1)
+            attempt.release()
+            assert (step.attempts, step.failures, run.attempts) == (0, 0, 0)
+    with ledger.book() as book:
+        assert {(b.settled, b.reserved) for b in book.balances()} == {(0, 0)}
+
+
+def test_an_execution_that_ends_hands_out_no_attempt_that_was_waiting(ledger: Ledger) -> None:
+    """It was reserved as the first one failed; the execution is delivered before it is asked for."""
+    with engine({"outcome": "retry 1 on timeout"}, ledger=ledger).execution("draft", customer="acme") as run:
+        step = run.step("write", **ASKS)
+        with next(step):
+            raise TimeoutError
+        run.deliver()
+        with pytest.raises(NotRunning, match="is accepted"):
+            next(step)
+    assert spent(ledger) == (WORST, 0)
+    assert (run.attempts, run.state) == (1, "accepted")
+
+
+def test_a_step_of_an_execution_that_was_left_says_how_it_ended() -> None:
+    with engine().execution("draft", customer="acme") as run:
+        begun, waiting = run.step("begun", **ASKS), run.step("waiting", **ASKS)
+        next(begun)
+    for ask in (lambda: next(begun), lambda: next(waiting), lambda: begun.ask(**ASKS), lambda: waiting.ask(**ASKS)):
+        with pytest.raises(NotRunning, match="is aborted: see its `result`"):
+            ask()

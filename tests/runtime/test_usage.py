@@ -168,6 +168,12 @@ SHAPES: list[tuple[str, dict[str, Any], Usage]] = [
         },
         Usage(1170, 358, 10, 20),
     ),
+    ("a total that leaves something out", {"input_tokens": 9, "output_tokens": 5, "total_tokens": 10}, Usage(9, 5)),
+    (
+        "our own record, of what is no text",
+        {"input_tokens": 9, "output_tokens": 5, "media_input_tokens": 4, "media_output_tokens": 2},
+        Usage(9, 5, media_input_tokens=4, media_output_tokens=2),
+    ),
     (
         "our own record",
         {"input_tokens": 9, "output_tokens": 5, "cached_write_tokens": 4, "cached_hour_write_tokens": 2},
