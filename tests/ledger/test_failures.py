@@ -313,6 +313,24 @@ def test_numbers_and_texts_that_do_not_fit(path: Path) -> None:
     untouched(path)
 
 
+@pytest.mark.parametrize(
+    ("hold", "now"),
+    [
+        (Hold("new", (Charge(DAY, 1),)), 0.5),
+        (Hold("new", (Charge(DAY, 1),), expires_micros=1.5), 0),  # type: ignore[arg-type]  # that is the mistake
+        (Hold("new", (Charge(DAY, 1, 100.5),)), 0),  # type: ignore[arg-type]  # as well
+        (Hold(None, (Charge(DAY, 1),)), 0),  # type: ignore[arg-type]  # as well
+    ],
+)
+def test_what_no_column_can_keep(hold: Hold, now: int, path: Path) -> None:
+    """The caller's mistake is not said to be the file's."""
+    with opened(path) as ledger:
+        with pytest.raises(LedgerError, match="what was given cannot be kept") as refused:
+            ledger.reserve([hold], now)
+        assert not isinstance(refused.value, LedgerUnavailable)
+    untouched(path)
+
+
 def test_the_largest_amount_fits(path: Path) -> None:
     with opened(path) as ledger:
         assert ledger.reserve([Hold("new", (Charge(DAY, MOST - 5),))], 0) == ()

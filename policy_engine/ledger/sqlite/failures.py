@@ -14,6 +14,8 @@ ROOM = 64 * 1024
 
 _PRIMARY = 0xFF  # an extended result code has its primary one in the lowest byte
 
+_UNFIT = (sqlite3.SQLITE_CONSTRAINT_NOTNULL, sqlite3.SQLITE_CONSTRAINT | 12 << 8)  # the latter: a type no column has
+
 _SAID = {
     sqlite3.SQLITE_FULL: (
         FULL,
@@ -56,6 +58,8 @@ def told(error: BaseException, path: str, waited: float) -> BaseException:
         return locked(path, waited)
     if _code(error) == sqlite3.SQLITE_TOOBIG:
         return LedgerError("a text is too long to be kept")
+    if getattr(error, "sqlite_errorcode", 0) in _UNFIT:
+        return LedgerError(f"what was given cannot be kept: {error}")
     kind = _code(error)
     if kind == sqlite3.SQLITE_IOERR and _is_full(path):
         kind = sqlite3.SQLITE_FULL

@@ -1,7 +1,7 @@
 """Holds and their ends, statement by statement; always inside a transaction that the caller has begun."""
 
 from collections.abc import Mapping, Sequence
-from sqlite3 import Connection, IntegrityError
+from sqlite3 import SQLITE_CONSTRAINT_UNIQUE, Connection, IntegrityError
 
 from policy_engine.language.checked import Meter
 from policy_engine.ledger.protocol import (
@@ -183,7 +183,9 @@ def _insert(connection: Connection, hold: Hold, now_micros: int) -> int:
     )
     try:
         return connection.execute(_HOLD, row).lastrowid or 0
-    except IntegrityError:
+    except IntegrityError as error:
+        if error.sqlite_errorcode != SQLITE_CONSTRAINT_UNIQUE:
+            raise
         raise hold_exists(hold.id) from None
 
 
