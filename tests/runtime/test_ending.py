@@ -246,7 +246,10 @@ def test_one_by_one_a_retry_waits_as_long_once(ledger: Ledger) -> None:
             attempt = step.attempt(**ASKS)
             assert attempt is not None
             times.append((made.clock.now_micros() - NOON, attempt.number))
-            attempt.fail("timeout") if len(times) < 3 else attempt.release()
+            if len(times) < 3:
+                attempt.fail("timeout")
+            else:
+                attempt.release()
         assert step.attempt(**ASKS) is not None
     assert times == [(0, 1), (4 * SECOND, 2), (8 * SECOND, 3)]
     assert made.clock.now_micros() == NOON + 8 * SECOND
@@ -306,6 +309,8 @@ def test_a_step_of_an_execution_that_was_left_says_how_it_ended() -> None:
     with engine().execution("draft", customer="acme") as run:
         begun, waiting = run.step("begun", **ASKS), run.step("waiting", **ASKS)
         next(begun)
-    for ask in (lambda: next(begun), lambda: next(waiting), lambda: begun.ask(**ASKS), lambda: waiting.ask(**ASKS)):
+    for step in (begun, waiting):
         with pytest.raises(NotRunning, match="is aborted: see its `result`"):
-            ask()
+            next(step)
+        with pytest.raises(NotRunning, match="is aborted: see its `result`"):
+            step.ask(**ASKS)

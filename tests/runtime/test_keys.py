@@ -164,13 +164,15 @@ def test_a_lost_owner_is_told_and_corrects_its_charge(ledger: Ledger) -> None:
 def test_a_lost_owner_hands_nothing_off(ledger: Ledger) -> None:
     """Its call fails; what the policy says then is not its own to do any more."""
     here, there, clock = two(ledger, {"lanes": "standard", "outcome": "fallback tier2 on any"})
-    attempt = next(iter(begin(here).step("draft", **ASKS)))
+    lost = begin(here)
+    attempt = next(iter(lost.step("draft", **ASKS)))
     clock.sleep(61 * SECOND)
     with begin(there) as run:
         with pytest.raises(Broken), attempt:
             raise Broken
         work(run)
     assert (run.state, run.handoff_nanos) == ("accepted", 0)
+    assert lost.handoff_nanos == 0
 
 
 def test_a_call_made_shortly_before_the_end_lapses_when_its_time_comes(ledger: Ledger) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from policy_engine.evaluation.facts import FactError
-from policy_engine.ledger.protocol import ExecutionRecord, Ledger, LedgerUnavailable
+from policy_engine.ledger.protocol import ExecutionRecord, Ledger, LedgerError, LedgerUnavailable
 from policy_engine.policy import load
 from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import NotRunning
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.observing import Observer
-from tests.runtime.desk import ASKS, CENT, LEASE, SECOND, TEXT, Faulty, engine, ledger, spent, units
+from tests.runtime.desk import ASKS, CENT, LEASE, SECOND, TEXT, Faulty, Odd, engine, ledger, spent, units
 
 __all__ = ["ledger"]  # a fixture
 
@@ -214,6 +214,29 @@ def test_observers_hear_of_an_end_once_and_from_who_began_it(ledger: Ledger) -> 
     with made.find("draft", customer="acme", key="k") as found:
         found.leave()
     assert heard == ["aborted"]
+
+
+class Refusing(Faulty):
+    """A ledger that keeps no end: not for want of an answer, but because it cannot."""
+
+    def change(self, *_: Any, **__: Any) -> bool:
+        raise LedgerError("there is no execution")
+
+
+@pytest.mark.parametrize("error", [None, Odd("as it came")])
+def test_an_end_that_cannot_be_kept_hides_no_error_of_the_caller(
+    ledger: Ledger, error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without one it is raised; beside one it is logged."""
+    refusing: Any = Refusing(ledger)
+    run = begin(engine(ledger=refusing))
+    with pytest.raises(LedgerError if error is None else Odd) as raised, run:  # noqa: PT012 - one case in two raises
+        if error is not None:
+            raise error
+    assert raised.value is error or error is None
+    assert [record.getMessage() for record in caplog.records] == (
+        ["the execution `k` could not be ended in the ledger"] if error is not None else []
+    )
 
 
 # ---------------------------------------------------------------- under another policy
