@@ -240,7 +240,10 @@ def _begin(
         engine.escrow.owe(lambda: engine.editions.store(edition))
 
         def begin() -> None:
-            kept = engine.ledger.begin(record, free, engine.clock.now_micros()).record
+            then = engine.clock.now_micros()  # perhaps long after: its owner is alive
+            expires = engine.leases.until(then)
+            holds = [replace(hold, expires_micros=expires) for hold in free]
+            kept = engine.ledger.begin(replace(record, lease_micros=expires), holds, then).record
             if kept is None or kept.id != record.id:  # it is there already where only the answer was lost
                 run.lose("was begun by somebody else, under the same key, while the store was silent")
 

@@ -337,8 +337,9 @@ class Engine:
         free = replace(hold, charges=tuple([replace(charge, limit=None) for charge in hold.charges]))
 
         def book() -> None:
+            now = self.clock.now_micros()
             try:
-                self.ledger.reserve([free], self.clock.now_micros())
+                self.ledger.reserve([replace(free, expires_micros=self.leases.until(now))], now)
             except LedgerUnavailable:
                 raise
             except LedgerError as error:

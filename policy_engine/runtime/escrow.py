@@ -19,7 +19,10 @@ LONG = 0.25
 
 
 class Escrow:
-    """Money that may be spent without the ledger, and what it has to be told. Thread-safe."""
+    """Money that may be spent without the ledger, and what it has to be told. Thread-safe.
+
+    `when_told` is called when it was told everything; it must not wait for anybody.
+    """
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -27,6 +30,7 @@ class Escrow:
         self._settled: dict[str, int] = {}
         self._owed: deque[Callable[[], object]] = deque()
         self._again = 0.0
+        self.when_told: Callable[[], object] = lambda: None
 
     def reading(self) -> Reading:
         """What was spent from escrow and is not in the ledger yet, and what is reserved there."""
@@ -102,4 +106,5 @@ class Escrow:
                 except LedgerError:
                     log.exception("the ledger cannot book what was done while it was silent")
                 self._owed.popleft()
+            self.when_told()
         return True

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from policy_engine.runtime.engine import Engine
     from policy_engine.runtime.execution import Execution
 
+AGAIN = 1.0
+"""Seconds after which a ledger that was silent is asked again: what ended meanwhile may be taken when it answers."""
+
 
 class Leases:
     """The executions of one engine that are under way here."""
@@ -31,7 +34,9 @@ class Leases:
         self._runs: WeakSet[Execution] = WeakSet()
         self._lock = Lock()
         self._thread: Thread | None = None
-        self._stop = Event()
+        self._bell: Event | None = None
+        """Rung to let the thread renew now; another one, or none, in its place sends it away."""
+        engine.escrow.when_told = self.hurry
         _EVERYONES.add(self)
 
     def until(self, now_micros: int) -> int | None:
@@ -45,9 +50,9 @@ class Leases:
             if self.lease_micros is None or not self._by_itself:
                 return
             if self._thread is None or not self._thread.is_alive():  # also after a fork
-                self._stop = Event()
+                self._bell = Event()
                 self._thread = Thread(
-                    target=self._renew_on, args=(self._stop,), name="policy_engine leases", daemon=True
+                    target=self._renew_on, args=(self._bell,), name="policy_engine leases", daemon=True
                 )
                 self._thread.start()
 
@@ -62,14 +67,22 @@ class Leases:
         """Renew nothing any more."""
         with self._lock:
             self._runs.clear()
-            self._stop.set()
+            bell, self._bell = self._bell, None
             self._thread = None  # whoever comes later gets one of his own
+        if bell is not None:
+            bell.set()
 
-    def renew(self) -> None:
-        """Renew everything once, now."""
+    def hurry(self) -> None:
+        """Renew as soon as can be: the ledger was silent, and leases may have ended meanwhile."""
+        bell = self._bell
+        if bell is not None:
+            bell.set()
+
+    def renew(self) -> bool:
+        """Renew everything once, now. Answers whether the ledger answered."""
         engine = self._engine()
         if engine is None or self.lease_micros is None:
-            return
+            return True
         engine.reconcile()
         with self._lock:
             runs = list(self._runs)
@@ -79,14 +92,15 @@ class Leases:
                 run.renew(now, now + self.lease_micros)
             except LedgerUnavailable as silence:
                 engine.observers.tell("store_failed", silence)
-                return  # it is tried again in a third of a lease
+                return False
             except Exception:  # whatever is the matter with one, the others are renewed
                 log.exception("the lease of the execution `%s` cannot be renewed", run.key)
+        return not engine.escrow.owes
 
     def forked(self) -> None:
         """In a process that was forked off: the executions, and what the ledger is owed, are the parent's."""
         runs = list(self._runs)
-        self._runs, self._lock, self._thread = WeakSet(), Lock(), None
+        self._runs, self._lock, self._thread, self._bell = WeakSet(), Lock(), None, None
         for run in runs:
             run.forked()
         engine = self._engine()
@@ -95,23 +109,28 @@ class Leases:
             engine.editions.forked()
             engine.observers.tell("forked")
 
-    def _renew_on(self, stop: Event) -> None:
+    def _renew_on(self, bell: Event) -> None:
         assert self.lease_micros is not None  # noqa: S101 - else there is no thread
-        idle = 0
-        while not stop.wait(self.lease_micros / 3 / 10**6):
+        third = self.lease_micros / 3 / 10**6
+        idle, answered = 0, True
+        while True:
+            bell.wait(third if answered else min(third, AGAIN))
+            if self._bell is not bell:
+                return
+            bell.clear()
             engine = self._engine()
             if engine is None:
                 return
             owes = engine.escrow.owes
             del engine  # so that it can go while this thread waits
             try:
-                self.renew()
+                answered = self.renew()
             except Exception:  # the next one may succeed, and nobody else would try
                 log.exception("the leases cannot be renewed")
             with self._lock:
                 idle = 0 if self._runs or owes else idle + 1
-                if idle > 3 and self._stop is stop:
-                    self._thread = None
+                if idle > 3 and self._bell is bell:
+                    self._thread = self._bell = None
                     return
 
 
