@@ -32,6 +32,8 @@ from policy_engine.language.vocabulary import Unit
 
 GRANT_KINDS = ("allowance", "pack", "promotion")
 MAX_COUNT = 10**12
+MOST_BITS = 1_024
+"""Of a whole number that a caller gives: as far as a float goes."""
 
 CONFIG = ConfigDict(extra="forbid", strict=True, validate_default=False, populate_by_name=False, frozen=True)
 
@@ -211,6 +213,8 @@ def _any_text(value: Any) -> str:
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UnitError(f"{shown(value)} is not a whole number")
+    if value.bit_length() > MOST_BITS:  # it could not be written down: in a record, a log, this message
+        raise UnitError("a number of hundreds of digits is more than this engine counts")
     return value
 
 

@@ -100,6 +100,7 @@ def test_what_is_left_out() -> None:
         ("tally", 1.0, "is not a whole number"),
         ("tally", "1", "is not a whole number"),
         ("tally", True, "is not a whole number"),
+        pytest.param("tally", 10**5000, "a number of hundreds of digits is more than this engine counts", id="long"),
         ("score", 1.5, "`1.5` is outside 0..1"),
         ("score", float("inf"), "not a finite number"),
         ("score", "0.1234567890123456", "more than 15 significant digits"),
