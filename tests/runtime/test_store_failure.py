@@ -1,6 +1,7 @@
 """What happens while the store is silent, and what it is told afterwards."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, local
 from typing import Any
 
 import pytest
@@ -206,6 +207,34 @@ def test_work_goes_on_within_the_escrow(ledger: Ledger) -> None:
     assert made.escrow.reading().used == 0
     assert spent(ledger) == (8 * MINI, 0)
     assert day(ledger) == (8 * MINI, 0)
+
+
+def test_four_who_saw_the_same_escrow_do_not_pass_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them were told that nothing is taken yet. $1 has room for three worst cases of $0.30."""
+    made, faulty = over(ledger, WITHIN)
+    faulty.silent = True
+    runs = [begin(made) for _ in range(4)]
+    seen, mine = Barrier(4), local()
+    reading = made.escrow.reading
+
+    def read_together() -> Reading:
+        found = reading()
+        if not hasattr(mine, "asked"):
+            mine.asked = True
+            seen.wait()
+        return found
+
+    monkeypatch.setattr(made.escrow, "reading", read_together)
+
+    def ask(run: Execution) -> bool:
+        try:
+            return next(iter(run.step("draft", **ASKS))) is not None
+        except Stopped:
+            return False
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(ask, runs)) == 3
+    assert reading() == Reading(0, 3 * WORST)
 
 
 def test_open_attempts_are_held_in_escrow_and_then_in_the_ledger(ledger: Ledger) -> None:
