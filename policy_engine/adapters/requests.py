@@ -15,6 +15,7 @@ USUAL = {
     "inference_geo": ("global", "not_available"),
     "modalities": (["text"],),
     "prediction": (),
+    "reasoning.mode": ("standard",),
 }
 """Parameters that change what a call costs, or what is billed beside its output cap: the values that do not."""
 
@@ -49,6 +50,8 @@ def refuse(request: Mapping[str, Any], rates_cover: Collection[str]) -> None:
     sent = body(request)
     if sent.get("background"):
         raise ValueError("a response in the background ends after its attempt, so it cannot be guarded")
+    reasoning = sent.get("reasoning")
+    sent["reasoning.mode"] = reasoning.get("mode") if isinstance(reasoning, Mapping) else None
     for name, usual in USUAL.items():
         value = sent.get(name)
         if is_given(value) and value not in usual and name not in rates_cover:

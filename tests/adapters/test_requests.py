@@ -170,6 +170,7 @@ DEAR: list[tuple[Callable[..., Any], str, Any, dict[str, Any]]] = [
     (complete, "openai", completion(), {"service_tier": "fast"}),
     (complete, "openai", completion(), {"modalities": ["text", "audio"]}),
     (complete, "openai", completion(), {"prediction": {"type": "content", "content": "x"}}),
+    (respond, "openai", response(), {"reasoning": {"mode": "pro"}}),
     (speak, "anthropic", message(), {"speed": "fast"}),
     (speak, "anthropic", message(), {"inference_geo": "us"}),
 ]
@@ -179,7 +180,8 @@ DEAR: list[tuple[Callable[..., Any], str, Any, dict[str, Any]]] = [
 def test_what_costs_more_than_the_rates_say(
     call: Callable[..., Any], provider_name: str, answer: Any, dear: dict[str, Any]
 ) -> None:
-    (name,) = dear
+    (parameter,) = dear
+    name = "reasoning.mode" if parameter == "reasoning" else parameter
     provider = Provider(answer, answer)
     with begun(provider_name) as run:
         for request in (dear, {"extra_body": dear}):
@@ -187,7 +189,7 @@ def test_what_costs_more_than_the_rates_say(
                 call(guarded(provider, run), **request)
         assert (run.attempts, provider.requests) == (0, [])
         call(guarded(provider, run, rates_cover=[name]), **dear)
-    assert provider.requests[0][name] == dear[name]
+    assert provider.requests[0][parameter] == dear[parameter]
 
 
 @pytest.mark.parametrize(("call", "provider_name", "answer", "cap"), CALLS)
