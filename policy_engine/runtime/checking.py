@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from policy_engine.runtime.clock import Clock
     from policy_engine.runtime.observing import Observer
 
+SHORTEST_LEASE, LONGEST_LEASE = 0.01, 10**9
+"""Seconds: what is shorter ends before it can be renewed."""
+
 ENTRIES = ("outcome", "customer", "plan", "lane", "key")
 """What `Engine.execution` takes beside the facts."""
 
@@ -80,6 +83,9 @@ def lease(seconds: object) -> None:
     """Raise `ValueError` for a lease that would have ended when it begins."""
     if seconds is not None and (not isinstance(seconds, int | float) or not seconds > 0):
         raise ValueError(f"`lease_seconds`: {shown(seconds)} is no number of seconds above 0")
+    if seconds is not None and not SHORTEST_LEASE <= seconds <= LONGEST_LEASE:
+        longest = f"{LONGEST_LEASE:,}"
+        raise ValueError(f"`lease_seconds`: {seconds} is not from {SHORTEST_LEASE} to {longest}; None is for ever")
 
 
 def observers(given: object, kind: type["Observer"]) -> None:

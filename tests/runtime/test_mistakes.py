@@ -113,6 +113,12 @@ class Half:
         ({"lease_seconds": 0}, ValueError, "`lease_seconds`: `0` is no number of seconds above 0"),
         ({"lease_seconds": -1}, ValueError, "`lease_seconds`: `-1` is no number of seconds above 0"),
         ({"lease_seconds": "60"}, ValueError, "`lease_seconds`: `60` is no number of seconds above 0"),
+        (
+            {"lease_seconds": 1e-9},
+            ValueError,
+            "`lease_seconds`: 1e-09 is not from 0.01 to 1,000,000,000",
+        ),
+        ({"lease_seconds": float("inf")}, ValueError, "`lease_seconds`: inf is not from 0.01 to 1,000,000,000"),
         ({"lease_seconds": float("nan")}, ValueError, "`lease_seconds`: `nan` is no number of seconds above 0"),
         ({"observers": Observer()}, TypeError, "observers are a list of them, not `<"),
         ({"observers": [Observer]}, TypeError, "an observer is an object, not a class: Observer"),
