@@ -312,9 +312,13 @@ def _choices(method: Method, request: Mapping[str, Any]) -> int:
 def _require_fit(send: Send, request: Request) -> None:
     """Raise `TypeError` for a call that the client's method does not take, before anything is reserved for it."""
     try:
-        signature(send).bind(**request)
+        taken = signature(send)
+    except (TypeError, ValueError):  # nobody knows what somebody has put in the method's place
+        return
+    try:
+        taken.bind(**request)
     except TypeError as misfit:
-        raise TypeError(f"`{send.__qualname__}`: {misfit}") from None
+        raise TypeError(f"`{getattr(send, '__qualname__', send)}`: {misfit}") from None
 
 
 def _unparsed(error: Exception) -> Any:

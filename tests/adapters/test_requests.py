@@ -225,6 +225,23 @@ def test_what_the_client_does_not_take_costs_nothing(
         assert run.attempts == 0
 
 
+def test_a_method_that_was_replaced_takes_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those do that record calls."""
+
+    class Recorded:
+        __signature__ = "none"
+
+        def __call__(self, **request: Any) -> Any:
+            return Response.construct(**response())
+
+    client = openai_client(Provider())
+    with begun("openai") as run:
+        guard_of_it = guard(client.with_options(max_retries=0), run, "draft", **ASKED)
+        monkeypatch.setattr(guard_of_it._client.responses, "create", Recorded())
+        respond(guard_of_it, extra=1)
+        assert run.attempts == 1
+
+
 def test_nor_does_what_is_missing() -> None:
     with begun("anthropic") as run:
         with pytest.raises(TypeError, match="stream`: missing a required argument: 'messages'"):
