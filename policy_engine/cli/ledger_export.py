@@ -57,7 +57,7 @@ def _parquet() -> Callable[[Iterable[Any], str, str], object]:
 def _refuse_the_ledger(output: str, ledger: str) -> None:
     """Whoever names the same file twice would lose everything that was counted."""
     for part in ("", "-wal", "-shm"):
-        inside = Path(ledger + part)
+        inside = Path(f"{Path(ledger).resolve()}{part}")
         if Path(output).exists() and inside.exists() and inside.samefile(output):
             raise Problem("this is the ledger itself", output, hint="name another file with --output")
 

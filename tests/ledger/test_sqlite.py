@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from policy_engine.evaluation.facts import Grant
 from policy_engine.ledger.protocol import Charge, Counter, ExecutionRecord, Hold
-from policy_engine.ledger.sqlite import SqliteLedger
+from policy_engine.ledger.sqlite import SqliteLedger, store
 from tests.generators.settings import examples
 from tests.ledger.conformance import COUNTERS, OWN, LedgerMachine
 
@@ -95,3 +95,34 @@ def test_no_request_costs_more_beside_many_others(settled: bool, tmp_path: Path)
     many = costs(tmp_path / "many.db", 2_000, settled=settled)
     assert all(steps > 5 for steps in few)
     assert all(more <= 1.2 * less for less, more in zip(few, many, strict=True)), (few, many)
+
+
+# ---------------------------------------------------------------- the log beside the file
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_log_is_begun_anew_though_somebody_reads_now_and_then(
+    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight busy processes once made half a gigabyte of it in 25 seconds; SQLite waits for a moment without readers."""
+    monkeypatch.setattr(store, "LONGEST_LOG", 100_000)
+    monkeypatch.setattr(store, "WRITES_BETWEEN_LOOKS", 20)
+    path, log = tmp_path / "ledger.db", tmp_path / "ledger.db-wal"
+    SqliteLedger(path, synchronous="OFF").close()
+    if linked:
+        (tmp_path / "link").mkdir()
+        (tmp_path / "link" / "l.db").symlink_to(path)
+    with SqliteLedger(tmp_path / "link" / "l.db" if linked else path, synchronous="OFF") as ledger:
+        with ledger.book() as book:
+            for n in range(60):
+                assert ledger.reserve([Hold(f"{n}", (Charge(DAY, 1, 10**6),))], 0) == ()  # who only reads stops nobody
+            assert log.stat().st_size > 200_000
+            assert list(book.entries()) == []
+        sizes = []
+        for n in range(60, 100):
+            assert ledger.reserve([Hold(f"{n}", (Charge(DAY, 1, 10**6),))], 0) == ()
+            sizes.append(log.stat().st_size)
+        assert min(sizes) == 0
+        reading = ledger.readings([DAY])[DAY]
+        assert reading is not None
+        assert reading.reserved == 100

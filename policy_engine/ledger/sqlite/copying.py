@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from policy_engine.ledger.sqlite import failures
+from policy_engine.ledger.sqlite import failures, place
 
 TRIES = 5
 """How often it is copied until nobody wrote meanwhile."""
@@ -22,7 +22,7 @@ def copied(path: str) -> Iterator[str]:
     """
     with TemporaryDirectory() as directory:
         copy = Path(directory) / "ledger.db"
-        parts = {Path(path): copy, Path(f"{path}-wal"): Path(f"{copy}-wal")}
+        parts = {Path(path): copy, place.log_of(Path(path)): Path(f"{copy}-wal")}
         for _ in range(TRIES):
             before = _seen(parts)
             for part, target in parts.items():

@@ -100,19 +100,6 @@ def foreign(path: str) -> LedgerUnavailable:
     )
 
 
-def require_place(file: Path, path: str, *, create: bool) -> None:
-    """Raise `LedgerUnavailable` where no ledger can be; without `create` also where none is."""
-    hint = "name the file that the engine was given"
-    if file.is_dir():
-        raise LedgerUnavailable("it is a directory", code=UNOPENED, where=path, hint="name a file")
-    if create:
-        return
-    if not file.is_file():
-        raise LedgerUnavailable("there is no such file", code=UNOPENED, where=path, hint=hint)
-    if file.stat().st_size == 0 and not _has_log(file):
-        raise LedgerUnavailable("the file is empty, no ledger", code=DAMAGED, where=path, hint=hint)
-
-
 def no_file(path: str) -> LedgerUnavailable:
     hint = "name a file; what is counted in memory alone is a MemoryLedger"
     return LedgerUnavailable(f"{path!a} names no file", code=UNOPENED, hint=hint)
@@ -151,12 +138,6 @@ def _is_full(path: str) -> bool:
         return shutil.disk_usage(Path(path).absolute().parent).free < ROOM
     except OSError:
         return False
-
-
-def _has_log(file: Path) -> bool:
-    """Whether a new file's first transactions still stand beside it."""
-    beside = file.with_name(f"{file.name}-wal")
-    return beside.is_file() and beside.stat().st_size > 0
 
 
 def _code(error: sqlite3.Error) -> int:

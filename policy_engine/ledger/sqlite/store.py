@@ -13,14 +13,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from random import random
 from threading import Condition, Lock
 from typing import TypeVar
 from weakref import WeakSet, finalize
 
 from policy_engine.ledger.protocol import LedgerError
-from policy_engine.ledger.sqlite import failures, schema
+from policy_engine.ledger.sqlite import failures, place, schema
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -29,6 +28,11 @@ SYNCHRONOUS = ("EXTRA", "FULL", "NORMAL", "OFF")
 FIRST_WAIT, LONGEST_WAIT = 0.0002, 0.01
 """Seconds between two tries while another process writes: doubled each time, more or less by chance."""
 CACHE_KIB = 16_000
+LONGEST_LOG = 32 * 2**20
+"""Bytes of the file beside the ledger from which on it is begun anew, even if somebody is always reading."""
+WRITES_BETWEEN_LOOKS = 100
+READERS_LEAVE_WITHIN = 0.1
+"""Seconds that everybody waits for those who read what the log holds. Requests are shorter; an export is not."""
 
 
 class Store:
@@ -36,9 +40,7 @@ class Store:
 
     def __init__(self, path: str, *, synchronous: str, wait_seconds: float, create: bool) -> None:
         self.path = path
-        if not _may_name_a_file(path):
-            raise failures.no_file(path)
-        self._file = Path(path).absolute()
+        self._file = place.file_of(path)
         self._identity: tuple[int, int] | None = None
         self._synchronous = synchronous
         self._wait_seconds = wait_seconds
@@ -48,9 +50,10 @@ class Store:
         self._forking = False
         self._closed = False
         self._writing = Lock()
+        self._written = 0
         if sqlite3.sqlite_version_info < schema.LEAST_SQLITE:
             raise failures.old_library(path, ".".join(map(str, schema.LEAST_SQLITE)))
-        failures.require_place(self._file, path, create=create)
+        place.require(self._file, path, create=create)
         with _FORK:
             _STORES.add(self)
         finalize(self, _close, self._idle)  # whoever forgets to close it leaves no connection behind
@@ -69,7 +72,7 @@ class Store:
             self._attempt(_use_wal)
         if found[0] != schema.VERSION:
             self.write(lambda connection: schema.migrate(connection, self.path))
-        self._identity = _identity(self._file)
+        self._identity = place.identity(self._file)
 
     def write(self, work: Work[T]) -> T:
         """Carry out `work` in one transaction; whatever it raises undoes it. It may be called more than once."""
@@ -77,9 +80,19 @@ class Store:
         if not self._writing.acquire(timeout=self._wait_seconds):
             raise failures.locked(self.path, self._wait_seconds)
         try:
-            return self._attempt(lambda connection: _in_transaction(connection, work), deadline)
+            found = self._attempt(lambda connection: _in_transaction(connection, work), deadline)
+            self._written += 1
+            if self._written % WRITES_BETWEEN_LOOKS == 0:
+                self._shorten_log()
+            return found
         finally:
             self._writing.release()
+
+    def _shorten_log(self) -> None:
+        """SQLite begins the log anew when nobody reads it; where somebody always does, it would grow for ever."""
+        with suppress(OSError, LedgerError):  # what was written is written, whatever happens here
+            if place.log_of(self._file).stat().st_size > LONGEST_LOG:
+                self._attempt(_begin_log_anew)
 
     def read(self, work: Work[T]) -> T:
         """Carry out `work` on what the file holds at this moment."""
@@ -147,7 +160,7 @@ class Store:
                 self._gate.wait()
             if self._closed:
                 raise LedgerError(f"the ledger `{self.path}` is closed")
-            if self._identity is not None and self._identity != _identity(self._file):
+            if self._identity is not None and self._identity != place.identity(self._file):
                 raise failures.replaced(self.path)
             self._busy += 1
             if self._idle:
@@ -246,29 +259,20 @@ def _close(connections: list[sqlite3.Connection]) -> None:
             connections.pop().close()
 
 
-def _may_name_a_file(path: str) -> bool:
-    """Whether this could be the name of a file: SQLite takes some for other things, or for the part before a zero."""
-    try:
-        return path not in ("", ":memory:") and b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    """Which file this is; None if there is none any more."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _journal(connection: sqlite3.Connection) -> str:
     return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _begin_log_anew(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(READERS_LEAVE_WITHIN * 1000)}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute("PRAGMA busy_timeout = 0")
 
 
 def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
