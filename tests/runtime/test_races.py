@@ -308,11 +308,12 @@ def overtaken(ledger: Ledger, method: str, rules: dict[str, str], first: Callabl
     return engine(rules, ledger=behind, clock=other.clock, lease_seconds=LEASE)
 
 
-def test_the_last_of_a_limit_is_taken_once(ledger: Ledger) -> None:
-    """Both were allowed, as neither had begun. Who comes second is asked again, and denied."""
-    made = overtaken(
-        ledger, "begin", {"outcome": "limit 1 per day"}, lambda other: other.execution("draft", customer="b")
-    )
+@pytest.mark.parametrize(
+    "limits", ["limit 1 per day", "limit 1 per day  limit 9 per day", "limit 9 per day  limit 1 per day"]
+)
+def test_the_last_of_a_limit_is_taken_once(ledger: Ledger, limits: str) -> None:
+    """Both were allowed, as neither had begun. Who comes second is asked again, and denied: the tightest decides."""
+    made = overtaken(ledger, "begin", {"outcome": limits}, lambda other: other.execution("draft", customer="b"))
     with pytest.raises(Denied) as raised:
         made.execution("draft", customer="acme")
     assert raised.value.decision.reason == "limit_reached"
@@ -334,8 +335,12 @@ def test_the_last_unit_is_drawn_once(ledger: Ledger) -> None:
     assert units(ledger) == [(2, 0)]
 
 
-def test_the_last_of_a_ceiling_is_reserved_once(ledger: Ledger) -> None:
-    rules = {"file": "ceiling $0.50 per day"}
+@pytest.mark.parametrize("more", ["", "ceiling $9 per day  ", "ceiling $8 per day when price > $1  "])
+@pytest.mark.parametrize("first", [True, False])
+def test_the_last_of_a_ceiling_is_reserved_once(ledger: Ledger, more: str, first: bool) -> None:
+    """The tightest decides, wherever it stands."""
+    tight = "ceiling $0.50 per day  "
+    rules = {"file": tight + more if first else more + tight}
 
     def reserve(other: Engine) -> None:
         next(iter(other.execution("draft", customer="b").step("write", **ASKS)))
@@ -344,6 +349,34 @@ def test_the_last_of_a_ceiling_is_reserved_once(ledger: Ledger) -> None:
     with pytest.raises(Stopped, match="used \\$0.30"), run:  # noqa: RUF043 - an escaped dollar
         next(iter(run.step("write", **ASKS)))
     assert spent(ledger) == (0, 30 * CENT)
+
+
+def test_every_row_says_which_rule_bounds_it(ledger: Ledger) -> None:
+    """The tightest one, by its place; nothing where nothing bounds it."""
+    rules = {
+        "file": "ceiling $9 per day  ceiling $5 per day",
+        "outcome": "limit 9 per day  limit 3 per day  fallback tier2 on timeout",
+        "lanes": "standard",
+        "tier2": "limit 7 per day",
+    }
+    made = engine(rules, ledger=ledger)
+    with pytest.raises(HandedOff), made.execution("draft", customer="acme") as run:  # noqa: PT012 - the loop raises
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                raise TimeoutError
+    charges = [charge for entry in ledger.entries(run.id) for charge in entry.hold.charges]
+    text = run.edition.checked.sources[0].text.splitlines()
+    said = set()
+    for charge in charges:
+        assert (charge.limit is None) == (charge.rule == "")
+        if charge.rule:
+            line, column = map(int, charge.rule.split(":")[-2:])
+            words = text[line - 1][column - 1 :].split()[:4]
+            said.add((charge.counter.meter.quantity, " ".join(words)))
+    assert said == {("spent", "ceiling $5 per day"), ("count", "limit 3 per day"), ("count", "limit 7 per day")}
+    assert {(entry.hold.policy_digest, entry.hold.price_digest) for entry in ledger.entries(run.id)} == {
+        run.edition.digests
+    }
 
 
 def test_the_last_of_a_desk_is_counted_once(ledger: Ledger) -> None:
