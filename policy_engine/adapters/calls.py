@@ -254,7 +254,7 @@ class Guard:
             estimate=self.estimate,
             errors=self.errors,
         )
-        step.errors = ClientErrors(step.errors, self.read, self.errors)
+        step.errors = ClientErrors(step.errors, self.read)
         return step, bound
 
     def _bound(self, request: Request) -> Bound:

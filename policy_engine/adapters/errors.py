@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from json import JSONDecodeError
 from typing import Any
 
-from policy_engine.runtime.mapping import ErrorMap, Errors, Failure
+from policy_engine.runtime.mapping import ErrorMap, Failure
 
 Reading = Callable[[Exception], Failure | None]
 
@@ -18,20 +18,14 @@ class WrongClient(LookupError):
 
 
 class ClientErrors(ErrorMap):
-    """The caller's mapping, then an adapter's reading, then what the runtime knows."""
+    """The caller's mappings, then an adapter's reading, then what the runtime knows."""
 
-    def __init__(self, around: ErrorMap, read: Reading, given: Errors | None) -> None:
-        super().__init__(None, ())
-        self._around = around
+    def __init__(self, around: ErrorMap, read: Reading) -> None:
+        super().__init__(None, (), around)
         self._read = read
-        self._given = tuple(given or ())
 
-    def failure(self, error: BaseException) -> Failure | None:
-        if isinstance(error, Exception) and not isinstance(error, self._given):
-            found = self._read(error) or _transport(error) or _garbled(error)
-            if found is not None:
-                return found
-        return self._around.failure(error)
+    def built_in(self, error: Exception) -> Failure | None:
+        return self._read(error) or _transport(error) or _garbled(error) or super().built_in(error)
 
 
 def told(body: Any) -> Mapping[str, Any]:

@@ -98,7 +98,11 @@ class ErrorMap:
             for kind in type(error).__mro__:
                 if kind in layer:
                     return layer[kind]
-        return _built_in(error) if isinstance(error, Exception) else None
+        return self.built_in(error) if isinstance(error, Exception) else None
+
+    def built_in(self, error: Exception) -> Failure | None:
+        """What is known of an error that the caller does not map."""
+        return _built_in(error)
 
 
 def _checked(given: Errors, classes: tuple[str, ...]) -> _Layer:

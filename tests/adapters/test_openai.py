@@ -30,6 +30,10 @@ WORST = 40 * CENT
 HI: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
 
 
+class Verdict(pydantic.BaseModel):
+    good: bool
+
+
 def sync(provider: Provider, run: Execution, **options: Any) -> Any:
     return guard(openai_client(provider), run, "draft", **(ASKED | options))
 
@@ -261,6 +265,16 @@ def test_the_callers_mapping_comes_first(way: Way) -> None:
     assert [attempt.error for attempt in seen] == ["timeout", None]
 
 
+def test_so_does_that_of_the_engine() -> None:
+    seen: list[Attempt] = []
+    provider = Provider(response("no json"), response())
+    with begun("openai", observers=[watching(seen)], errors={pydantic.ValidationError: None}) as run:
+        with pytest.raises(pydantic.ValidationError):
+            sync(provider, run).responses.parse(input="hi", text_format=Verdict)
+        assert [attempt.error for attempt in seen] == [None]
+    assert len(provider.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "call", "error"),
     [
@@ -287,10 +301,6 @@ def test_a_short_answer_is_an_answer() -> None:
     with begun("openai") as run:
         assert respond(sync(Provider(cut_off), run)).status == "incomplete"
         assert run.attempts == 1
-
-
-class Verdict(pydantic.BaseModel):
-    good: bool
 
 
 def test_parsing() -> None:
