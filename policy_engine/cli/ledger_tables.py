@@ -7,7 +7,7 @@ from typing import Any
 from policy_engine.cli.render import Screen
 from policy_engine.cli.tables import Column, Table
 from policy_engine.language.diagnostics import count
-from policy_engine.ledger.listing import amount_of, counters, executions, grants
+from policy_engine.ledger.listing import LAST, amount_of, counters, executions, grants
 from policy_engine.ledger.protocol import FINAL, HELD, Book
 from policy_engine.ledger.verification import Difference
 
@@ -51,8 +51,10 @@ class Shown:
             for row in counters(book, own=False)
             if customer is None or (" per customer " in row["counter"] and row["key"] == customer)
         ]
-        self.counters.sort(key=lambda row: (row["counter"], row["window"] or "", row["key"] or ""))
+        for name, newest_first in (("key", False), ("window", True), ("counter", False)):
+            self.counters.sort(key=lambda row: row[name] or "", reverse=newest_first)
         self.grants = [row for row in grants(book) if customer is None or row["customer"] == customer]
+        self.grants.sort(key=lambda row: row["expires"] or LAST, reverse=True)
         self.currency = {document.text for document in book.documents() if document.kind == "currency"}
 
     def to_json(self) -> dict[str, Any]:
@@ -68,8 +70,9 @@ class Shown:
         what = f"{count(self.ended + len(self.executions), 'execution')} ({len(self.executions)} open)"
         money = f", money in {next(iter(self.currency))}" if len(self.currency) == 1 else ""
         screen.say(f"{path}: {what}, {count(self.holds, 'hold')} ({self.open_holds} open){money}")
+        newest = _newest(self.counters, most)
         parts: list[tuple[Sequence[Column], list[list[str]]]] = [
-            (COUNTERS, [_cells(row, "counter", "key", "window", "settled", "reserved") for row in self.counters]),
+            (COUNTERS, [_cells(row, "counter", "key", "window", "settled", "reserved") for row in newest]),
             (
                 GRANTS,
                 [
@@ -82,12 +85,25 @@ class Shown:
                 [_cells(row, "key", "customer", "outcome", "state", "spent", "admitted") for row in self.executions],
             ),
         ]
-        for columns, rows in parts:
+        sizes = (len(self.counters), len(self.grants), len(self.executions))
+        for (columns, rows), size in zip(parts, sizes, strict=True):
             if rows:
                 screen.say()
                 Table(columns, list(rows[:most])).show(screen.say, screen.width)
-            if len(rows) > most:
-                screen.say((f"{len(rows) - most:,} more; see `policy ledger export`, or say --most", "quiet"))
+            if size > most:
+                screen.say((f"{size - most:,} more; see `policy ledger export`, or say --most", "quiet"))
+
+
+def _newest(rows: Sequence[Mapping[str, Any]], most: int) -> Sequence[Mapping[str, Any]]:
+    """So many of these counters, the newest windows of each of them first of all, in the order they have."""
+    ranks: list[int] = []
+    before: Mapping[str, Any] = {}
+    for row in rows:
+        same = row["counter"] == before.get("counter")
+        ranks.append((ranks[-1] + (row["window"] != before["window"])) if same else 0)
+        before = row
+    chosen = sorted(range(len(rows)), key=ranks.__getitem__)[:most]
+    return [rows[place] for place in sorted(chosen)]
 
 
 def show_differences(

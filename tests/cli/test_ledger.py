@@ -79,6 +79,29 @@ def test_show_less(run: Run, words: list[str], has: str, lacks: str) -> None:
     assert lacks not in shown
 
 
+def test_show_begins_with_the_newest(run: Run, file: Path) -> None:
+    """A ledger of years has more windows than a screen has lines."""
+    spoil(
+        file,
+        "WITH RECURSIVE n (n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 160)"
+        " INSERT INTO counters (meter, key, window, settled)"
+        " SELECT meters.id, '', '2026-0' || n, 0 FROM n, meters WHERE quantity = 'spent' AND window = 'day'",
+        "INSERT INTO grants SELECT NULL, 'older', customer, outcome, kind, units, price_nanos, priority,"
+        " effective_micros, expires_micros - 1, created_micros, 0, 0 FROM grants",
+    )
+    lines = run("ledger", "show", "ledger.db", "--most", "4").stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines[3:7]] == [
+        "count per month",
+        "spent per day",
+        "spent per day",
+        "tokens of premium per customer per day",
+    ]
+    assert "2026-11-22" in lines[4]
+    assert "2026-0160" in lines[5]
+    assert lines[7] == "60 more; see `policy ledger export`, or say --most"
+    assert [line.split()[0] for line in lines[10:12]] == ["burst/acme/order", "older"]
+
+
 def test_show_keeps_to_its_lines(run: Run, file: Path) -> None:
     """Whatever a customer is called."""
     spoil(file, "UPDATE counters SET key = 'a' || char(10) || 'b' || char(9) || char(27) || '[31m' WHERE key = 'acme'")
