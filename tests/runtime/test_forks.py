@@ -19,7 +19,7 @@ from tests.runtime.desk import ASKS, CENT, Faulty, engine, policy, spent
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 
-def in_a_child(work: Callable[[], None]) -> None:
+def in_a_child(work: Callable[[], object]) -> None:
     """Do it in a forked process, and wait for its end; fails if the work fails there."""
     child = os.fork()
     if not child:
