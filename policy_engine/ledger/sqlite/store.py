@@ -217,6 +217,8 @@ class Store:
         _close(self._idle)
 
     def after_fork(self, *, in_child: bool) -> None:
+        if not self._forking:
+            return  # whoever was to fork was interrupted before
         if in_child:
             self._busy = 0  # the threads that were at work are not here
             self._writing = Lock()
@@ -239,10 +241,12 @@ def _before_fork() -> None:
 
 
 def _after_fork(*, in_child: bool) -> None:
-    for store in _FORKING:
-        store.after_fork(in_child=in_child)
-    _FORKING.clear()
-    _FORK.release()
+    try:
+        for store in _FORKING:
+            store.after_fork(in_child=in_child)
+    finally:
+        _FORKING.clear()
+        _FORK.release()
 
 
 if hasattr(os, "register_at_fork"):
