@@ -88,13 +88,15 @@ def lease(seconds: object) -> None:
         raise ValueError(f"`lease_seconds`: {seconds} is not from {SHORTEST_LEASE} to {longest}; None is for ever")
 
 
-def observers(given: object, kind: type["Observer"]) -> None:
-    """Raise `TypeError` for whoever could not be told: that would show only in a log, while nothing is recorded."""
+def observers(given: object, kind: type["Observer"]) -> tuple[Any, ...]:
+    """All of them. Raises `TypeError` for whoever could not be told, which would show in a log and nowhere else."""
     if not isinstance(given, Iterable):
         raise TypeError(f"observers are a list of them, not {shown(given)}")
-    for one in given:
+    found = tuple(given)
+    for one in found:
         if isclass(one):
             raise TypeError(f"an observer is an object, not a class: {one.__name__}(…)")
         deaf = [name for name in vars(kind) if not name.startswith("_") and not callable(getattr(one, name, None))]
         if deaf:
             raise TypeError(f"an observer has the methods of `Observer`; {shown(one)} has no `{deaf[0]}`")
+    return found

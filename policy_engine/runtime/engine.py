@@ -69,7 +69,7 @@ class Engine:
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"there is no mode `{mode}`; modes are {one_of(MODES)}")
-        checking.observers(observers, Observer)
+        heard_by = checking.observers(observers, Observer)
         if clock is not None:
             checking.clock(clock)
         if lease_seconds is not ...:
@@ -93,7 +93,7 @@ class Engine:
         self.ledger: Ledger = ledger
         self.threads = Aside(waits=ledger.waits)
         self.clock: Clock = clock if clock is not None else SystemClock()
-        self.observers = Observers(observers)
+        self.observers = Observers(heard_by)
         self.escrow = Escrow()
         self.editions = Editions(self.ledger)
         self._given_errors = errors

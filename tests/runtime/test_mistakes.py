@@ -233,6 +233,17 @@ def test_a_key_of_an_outcome_that_is_none() -> None:
         engine().accept("repyl", customer="acme", key="k")
 
 
+def test_observers_that_come_one_by_one_are_all_told() -> None:
+    told: list[str] = []
+
+    class Listener(Observer):
+        def began(self, run: Any) -> None:
+            told.append(run.key)
+
+    engine(observers=(kind() for kind in (Listener, Listener))).execution("reply", customer="acme", key="k")
+    assert told == ["k", "k"]
+
+
 @pytest.mark.parametrize(("customer", "key"), [("acme", 4711), ("acme", ""), (None, "k")])
 def test_a_key_that_is_none(customer: Any, key: Any) -> None:
     for tell in (engine().accept, engine().find):
