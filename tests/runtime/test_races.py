@@ -294,11 +294,17 @@ class Overtaken:
         self._first: Callable[[], object] | None = first
 
     def __getattr__(self, name: str) -> Any:
-        first = self._first
-        if name == self._method and first is not None:
-            self._first = None
-            first()
-        return getattr(self._ledger, name)
+        found = getattr(self._ledger, name)
+        if name != self._method:
+            return found
+
+        def after_another(*asked: Any, **named: Any) -> Any:
+            first, self._first = self._first, None
+            if first is not None:
+                first()
+            return found(*asked, **named)
+
+        return after_another
 
 
 def overtaken(ledger: Ledger, method: str, rules: dict[str, str], first: Callable[[Engine], object]) -> Engine:
