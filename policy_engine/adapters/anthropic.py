@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method, unretried
 from policy_engine.adapters.errors import told
+from policy_engine.adapters.requests import names
 from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.mapping import Errors, Failure
@@ -105,7 +106,7 @@ def guard(
     made = Guard(
         run=run,
         step=step,
-        providers=tuple(providers),
+        providers=names(providers),
         read=failure_of_error,
         input_tokens=input_tokens,
         max_output_tokens=max_output_tokens,
@@ -113,7 +114,7 @@ def guard(
         estimate=estimate,
         errors=errors,
         elsewhere=elsewhere,
-        rates_cover=tuple(rates_cover),
+        rates_cover=names(rates_cover),
         timeout=getattr(client, "timeout", None),
     )
     made.check()

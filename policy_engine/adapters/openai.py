@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from policy_engine.adapters.calls import Counting, Elsewhere, Guard, Guarded, Method, unretried
 from policy_engine.adapters.errors import told
+from policy_engine.adapters.requests import names
 from policy_engine.adapters.streams import AsyncGuardedStream, GuardedStream, Kind
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.mapping import Errors, Failure
@@ -108,7 +109,7 @@ def guard(
     made = Guard(
         run=run,
         step=step,
-        providers=tuple(providers),
+        providers=names(providers),
         read=failure_of_error,
         input_tokens=input_tokens,
         max_output_tokens=max_output_tokens,
@@ -116,7 +117,7 @@ def guard(
         estimate=estimate,
         errors=errors,
         elsewhere=elsewhere,
-        rates_cover=tuple(rates_cover),
+        rates_cover=names(rates_cover),
         timeout=getattr(client, "timeout", None),
     )
     made.check()

@@ -20,6 +20,11 @@ USUAL = {
 """Parameters that change what a call costs, or what is billed beside its output cap: the values that do not."""
 
 
+def names(given: Collection[str]) -> tuple[str, ...]:
+    """Names, of which one alone need not be in a list."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def is_given(value: Any) -> bool:
     """Whether a parameter is more than a client's way of leaving it out."""
     return value is not None and type(value).__name__ not in ("NotGiven", "Omit")

@@ -153,6 +153,14 @@ def test_a_guards_own_numbers(options: dict[str, Any], said: str) -> None:
         guarded(Provider(), run, **options)
 
 
+def test_one_name_need_not_be_in_a_list() -> None:
+    provider = Provider(response())
+    with begun("azure") as run:
+        client = guard(openai_client(provider), run, "draft", **ASKED, providers="azure", rates_cover="service_tier")
+        respond(client, service_tier="priority")
+    assert provider.models == ["small"]
+
+
 def test_what_a_function_counts_is_a_number() -> None:
     with begun("openai", "fallback stop") as run:
         with pytest.raises(ValueError, match="`input_tokens` is -3"):
