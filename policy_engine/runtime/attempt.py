@@ -179,7 +179,7 @@ class Attempt:
         return self.step.fail(error, input_tokens=self.asked.input_tokens if sent is None else sent)
 
     def release(self) -> None:
-        """Give it back, charging nothing: the call was never made."""
+        """Give it back, charging nothing: the call was never made. Who iterates gets no other one."""
         self._close()
         self.step.give_back(self.hold.id)
         self._tell("attempt_released")
@@ -243,8 +243,8 @@ class Attempt:
         if not self.ended:
             with self.being_left(error):
                 self._end(error)
-        elif error is not None and step.ended is None:
-            step.ended = "left"
+        elif step.ended is None and (error is not None or self.error is None):
+            step.ended = "left"  # by an error, or as no call is wanted: it was given back, and has not failed
         if step.ended is None:
             yield from step.seek()
 

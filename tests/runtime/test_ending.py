@@ -314,3 +314,16 @@ def test_a_step_of_an_execution_that_was_left_says_how_it_ended() -> None:
             next(step)
         with pytest.raises(NotRunning, match="is aborted: see its `result`"):
             step.ask(**ASKS)
+
+
+@pytest.mark.parametrize(("end", "cost"), [(Attempt.release, 0), (Attempt.leave, WORST)])
+def test_a_step_whose_call_is_not_needed_is_over(ledger: Ledger, end: Callable[[Attempt], None], cost: int) -> None:
+    """It has not failed, so there is nothing to do again: else the loop would go on for ever."""
+    with engine({"outcome": "fallback next on any"}, ledger=ledger).execution("draft", customer="acme") as run:
+        for number, attempt in enumerate(run.step("write", **ASKS)):
+            assert number == 0
+            with attempt:
+                end(attempt)
+        run.deliver()
+    assert run.spent_nanos == cost
+    assert spent(ledger) == (cost, 0)
