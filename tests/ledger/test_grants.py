@@ -93,6 +93,7 @@ def test_packs(pack: str, units: int, price: int, lasts: int | None) -> None:
     grant = bought(checked().packs[pack], "acme", "order 7", now)
     assert (grant.id, grant.kind, grant.left, grant.price_nanos) == (f"{pack}/acme/order 7", "pack", units, price)
     assert grant.expires_micros == (None if lasts is None else now + lasts * DAY)
+    assert (grant.effective_micros, grant.created_micros) == (now, now)
 
 
 def test_no_two_customers_share_a_lot() -> None:

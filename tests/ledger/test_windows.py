@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_engine.language.vocabulary import WINDOWS
-from policy_engine.ledger.windows import micros_of, moment, window_end, window_name
+from policy_engine.ledger.windows import micros_of, moment, window_end, window_name, window_start
 from tests.generators.settings import examples
 
 BERLIN, KOLKATA, KATHMANDU, LORD_HOWE = "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe"
@@ -114,6 +114,15 @@ def test_a_window_has_one_name_until_its_end(micros: int, window: str, zone: str
         assert window_name(window, later, zone) == name
         assert window_end(window, later, zone) == end
     assert window_name(window, end, zone) != name
+
+
+@examples(200)
+@given(MOMENTS, st.sampled_from(("day", "week", "month")), st.sampled_from(ZONES))
+def test_a_window_begins_where_the_one_before_ends(micros: int, window: str, zone: str) -> None:
+    start = window_start(window, micros, zone)
+    assert start <= micros < window_end(window, micros, zone)
+    assert window_name(window, start, zone) == window_name(window, micros, zone)
+    assert window_end(window, start - 1, zone) == start
 
 
 @examples(200)

@@ -199,6 +199,30 @@ def test_errors_are_mapped_by_the_caller(
         assert went == routes
 
 
+def test_the_innermost_mapping_of_an_error_counts() -> None:
+    """Of the step, else of the execution, else of the engine."""
+    rules = {"outcome": "fallback big on timeout  retry 1 on rate_limit"}
+    made = engine(rules, errors={Odd: "server_error", KeyError: "timeout"})
+    went = []
+    with made.execution("draft", customer="acme", errors={Odd: "rate_limit", OSError: None}) as run:
+        for attempt in run.step("draft", **ASKS):
+            with attempt:
+                went.append(attempt.route)
+                if len(went) < 3:
+                    raise Odd if len(went) == 1 else KeyError
+        for attempt in run.step("again", **ASKS, errors={Odd: "timeout"}):
+            with attempt:
+                went.append(attempt.route)
+                if len(went) < 5:
+                    raise Odd
+        with pytest.raises(ConnectionError) as raised:  # noqa: PT012 - the loop is what raises
+            for attempt in run.step("last", **ASKS):
+                with attempt:
+                    raise ConnectionError
+    assert went == ["mini", "mini", "big", "mini", "big"]
+    assert not hasattr(raised.value, "__notes__")
+
+
 @pytest.mark.parametrize(
     ("errors", "said"),
     [({Odd: "rate_limits"}, "did you mean `rate_limit`"), ({int: "timeout"}, "`int` is no subclass")],

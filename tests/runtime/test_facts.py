@@ -200,3 +200,47 @@ def test_while_the_store_is_silent_a_call_goes_by_what_was_read_before_it(
     assert isinstance(progress, ProgressFacts)
     assert progress.meters == asked.meters
     assert set(progress.meters.values()) == {Reading(0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("condition", "limits"),
+    [
+        ("attempt >= 2", [None, 50]),
+        ("attempt < 2", [50, None]),
+        ("failures >= 1", [None, 50]),
+        ("spent >= $0.20", [None, 50]),
+        ("attempts per customer per day >= 1", [None, 50]),
+        ("elapsed >= 1s", [None, 50]),
+        ('customer is "acme"', [50, 50]),
+        ("price > $1", [50, 50]),
+        ('step is not "write"', [None, None]),
+    ],
+)
+def test_an_attempt_is_held_under_the_ceilings_that_apply_to_it(condition: str, limits: list[int | None]) -> None:
+    """Where another one comes first, these are what holds. They are asked for again where a condition may change."""
+    made = engine({"file": f"ceiling $50 per day when {condition}", "outcome": "retry 1 on server_error"})
+    held = []
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                (charge,) = (c for c in attempt.hold.charges if str(c.counter.meter) == "spent per day")
+                held.append(charge.limit)
+                made.clock.sleep(2 * SECOND)
+                if attempt.number == 1:
+                    raise Broken
+    assert held == [limit and limit * 100 * CENT for limit in limits]
+
+
+def test_the_counters_of_an_attempt_are_those_of_its_minute() -> None:
+    """A step that goes on from one window into the next."""
+    clock = PinnedClock(NOON - 1)
+    made = engine({"file": "ceiling $50 per hour", "outcome": "retry 1 on server_error"}, clock=clock)
+    windows = []
+    with made.execution("draft", customer="acme") as run:
+        for attempt in run.step("write", **ASKS):
+            with attempt:
+                windows += [c.counter.window for c in attempt.hold.charges if str(c.counter.meter) == "spent per hour"]
+                clock.sleep(1)
+                if attempt.number == 1:
+                    raise Broken
+    assert windows == ["2026-11-22T11:00+00:00", "2026-11-22T12:00+00:00"]
