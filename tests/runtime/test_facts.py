@@ -205,20 +205,22 @@ def test_while_the_store_is_silent_a_call_goes_by_what_was_read_before_it(
 @pytest.mark.parametrize(
     ("condition", "limits"),
     [
-        ("attempt >= 2", [None, 50]),
-        ("attempt < 2", [50, None]),
-        ("failures >= 1", [None, 50]),
-        ("spent >= $0.20", [None, 50]),
-        ("attempts per customer per day >= 1", [None, 50]),
-        ("elapsed >= 1s", [None, 50]),
+        ("attempt >= 2", [70, 50]),
+        ("attempt < 2", [50, 70]),
+        ("failures >= 1", [70, 50]),
+        ("spent >= $0.20", [70, 50]),
+        ("attempts per customer per day >= 1", [70, 50]),
+        ("elapsed >= 1s", [70, 50]),
         ('customer is "acme"', [50, 50]),
         ("price > $1", [50, 50]),
-        ('step is not "write"', [None, None]),
+        ("price > $1 and attempt >= 2", [70, 50]),
+        ('step is not "write"', [70, 70]),
     ],
 )
-def test_an_attempt_is_held_under_the_ceilings_that_apply_to_it(condition: str, limits: list[int | None]) -> None:
+@pytest.mark.parametrize("beside", ["", "ceiling $70 per day  "])
+def test_an_attempt_is_held_under_the_ceilings_that_apply_to_it(condition: str, limits: list[int], beside: str) -> None:
     """Where another one comes first, these are what holds. They are asked for again where a condition may change."""
-    made = engine({"file": f"ceiling $50 per day when {condition}", "outcome": "retry 1 on server_error"})
+    made = engine({"file": f"{beside}ceiling $50 per day when {condition}", "outcome": "retry 1 on server_error"})
     held = []
     with made.execution("draft", customer="acme") as run:
         for attempt in run.step("write", **ASKS):
@@ -228,7 +230,7 @@ def test_an_attempt_is_held_under_the_ceilings_that_apply_to_it(condition: str, 
                 made.clock.sleep(2 * SECOND)
                 if attempt.number == 1:
                     raise Broken
-    assert held == [limit and limit * 100 * CENT for limit in limits]
+    assert held == [limit * 100 * CENT if beside or limit == 50 else None for limit in limits]
 
 
 def test_the_counters_of_an_attempt_are_those_of_its_minute() -> None:
