@@ -1,9 +1,12 @@
 """The ledger of one process: dictionaries behind one lock. Gone when the process ends."""
 
+import os
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
+from weakref import WeakSet
 
 from msgspec.structs import replace
 
@@ -32,6 +35,29 @@ from policy_engine.ledger.protocol import (
 
 _ZERO = Reading()
 
+_FORK = Lock()
+_LOCKS: WeakSet[Any] = WeakSet()
+_HELD: list[Any] = []
+
+
+def _before_fork() -> None:
+    """A child must not inherit a lock whose holder is not there, nor what is half done."""
+    _FORK.acquire()
+    _HELD[:] = list(_LOCKS)
+    for lock in _HELD:
+        lock.acquire()
+
+
+def _after_fork() -> None:
+    for lock in _HELD:
+        lock.release()
+    _HELD.clear()
+    _FORK.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
 
 class MemoryLedger:
     """Implements `Ledger`. Every method is atomic and may be called from any thread."""
@@ -40,6 +66,8 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        with _FORK:
+            _LOCKS.add(self._lock)
         self._accounts = Accounts()
         self._counters = self._accounts.counters
         self._units = self._accounts.units

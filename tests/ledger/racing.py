@@ -3,18 +3,23 @@
     python -m tests.ledger.racing race PATH PROCESSES THREADS
     python -m tests.ledger.racing fork PATH
     python -m tests.ledger.racing forks PATH THREADS
+    python -m tests.ledger.racing memory
 
 `race` prints how many of the runs went; `fork` forks while a thread is writing, and has every child write, too; so does
-`forks`, from several threads at once.
+`forks`, from several threads at once. `memory` forks while threads write in a ledger of one process.
 """
 
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 
-from policy_engine.ledger.protocol import Charge, Hold, Ledger
+from policy_engine.evaluation.facts import Reading
+from policy_engine.ledger.memory import MemoryLedger
+from policy_engine.ledger.protocol import Charge, Counter, Hold, Ledger
 from policy_engine.ledger.sqlite import SqliteLedger
 from tests.ledger.conformance import COUNTERS
 
@@ -107,9 +112,43 @@ def forks_at_once(path: str, threads: int, forks: int = 25) -> None:
     assert sum(reading.reserved for reading in held if reading is not None) == 2 * threads * forks
 
 
+def fork_beside_memory(forks: int = 10) -> None:
+    """A ledger of one process has a copy in the child, which must not wait for threads that are not there."""
+    ledger = MemoryLedger()
+    done = Event()
+
+    def slowly() -> Iterator[Counter]:
+        time.sleep(0.05)  # under the ledger's lock
+        yield DAY
+
+    def read() -> None:
+        while not done.wait(0.005):
+            ledger.readings(slowly())
+
+    thread = Thread(target=read)
+    thread.start()
+    waiting = 0
+    for number in range(forks):
+        time.sleep(0.02)  # until the thread is at it
+        child = os.fork()
+        if child == 0:
+            signal.alarm(3)
+            os._exit(bool(ledger.reserve([Hold("child", (Charge(DAY, 1, 1),))], 0)))
+        waiting += os.waitpid(child, 0)[1] != 0
+        ledger.reserve([Hold(f"parent {number}", (Charge(COUNTERS[1], 1),))], 0)
+        if waiting:
+            break
+    done.set()
+    thread.join()
+    assert not waiting, "a child waits for ever"
+    assert ledger.readings([DAY, COUNTERS[1]]) == {DAY: Reading(), COUNTERS[1]: Reading(0, forks)}
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "race":
         print(race(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    elif sys.argv[1] == "memory":
+        fork_beside_memory()
     elif sys.argv[1] == "forks":
         forks_at_once(sys.argv[2], int(sys.argv[3]))
     else:

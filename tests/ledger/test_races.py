@@ -182,6 +182,11 @@ def test_threads_fork_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_child_does_not_wait_for_its_parents_threads() -> None:
+    program("racing", "memory")
+
+
+@pytest.mark.slow
 def test_workers_that_are_killed_lose_nothing_and_leak_nothing() -> None:
     """Sixty of them; thousands in `make soak`. See `killing.look` for what is held against the ledger."""
     said = program("killing", "--kills", 60, "--seed", 7)
