@@ -1,8 +1,10 @@
 """The ledger in a file: the conformance machine, the file closed and opened in between; what requests cost."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import pytest
 from hypothesis import settings
@@ -126,3 +128,55 @@ def test_the_log_is_begun_anew_though_somebody_reads_now_and_then(
         reading = ledger.readings([DAY])[DAY]
         assert reading is not None
         assert reading.reserved == 100
+
+
+# ---------------------------------------------------------------- connections
+
+
+def test_every_connection_in_use_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who forks waits for all of them, and for none that was given back or never opened."""
+    ledger = SqliteLedger(tmp_path / "ledger.db", synchronous="OFF")
+    store = ledger._store
+    with ledger.book():
+        with ledger.book():
+            assert store._busy == 2
+        assert store._busy == 1
+    assert (store._busy, len(store._idle)) == (0, 2)
+    with ledger.book(), ledger.book(), monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ledger.kept("policy", "p")
+        assert store._busy == 2
+    ledger.close()
+
+
+def test_a_connection_that_failed_is_not_used_again(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db", synchronous="OFF")
+    store = ledger._store
+    (before,) = store._idle
+
+    def fail(connection: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("something is the matter with it")
+
+    with pytest.raises(Exception, match="something is the matter"):
+        store.read(fail)
+    assert before not in store._idle
+    assert ledger.kept("policy", "p") is None
+    assert store._busy == 0
+    ledger.close()
+
+
+def test_who_forks_waits_until_all_is_given_back(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db", synchronous="OFF", wait_seconds=60)
+    store = ledger._store
+    forking = Thread(target=store.before_fork)
+    with ledger.book(), ledger.book():
+        forking.start()
+        forking.join(0.05)
+        assert forking.is_alive()
+    forking.join(30)
+    assert not forking.is_alive()
+    assert store._idle == []
+    store.after_fork(in_child=False)
+    assert ledger.kept("policy", "p") is None
+    ledger.close()
