@@ -17,6 +17,7 @@ from policy_engine.runtime.engine import Engine
 from policy_engine.runtime.errors import Denied, NotRunning
 from policy_engine.runtime.execution import Execution
 from policy_engine.runtime.step import Step
+from policy_engine.runtime.usage import UsageError
 from policy_engine.testing.aspects import nanos
 from policy_engine.testing.entries import CUSTOMER, STEP
 from policy_engine.testing.timeline import LAST_YEAR, SETTLING, Event, moment_micros
@@ -216,5 +217,5 @@ def _in_order(do: Any, *args: Any, **values: Any) -> Any:
         return do(*args, **values)
     except NotRunning as error:
         raise OutOfOrder(str(error)) from None
-    except LedgerError:
+    except (LedgerError, UsageError):
         raise OutOfOrder("it used more than a ledger counts") from None
