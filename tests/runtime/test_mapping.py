@@ -17,6 +17,31 @@ def error(name: str = "Oops", base: type[Exception] = Exception, module: str = "
     return type(name, (base,), {"__module__": module} | attributes)("as it came")  # type: ignore[no-any-return]
 
 
+NOT_BILLED = {
+    **dict.fromkeys((400, 404, 405, 410, 415, 422), "bad_request"),
+    **dict.fromkeys((401, 402, 403), "auth"),
+    413: "context_length",
+    429: "rate_limit",
+}
+MAYBE_BILLED = {
+    **dict.fromkeys((408, 504), "timeout"),
+    **dict.fromkeys((409, 502, 503, 529), "unavailable"),
+    **dict.fromkeys((500, 501, 505, 599), "server_error"),
+}
+
+
+@pytest.mark.parametrize("status", range(600))
+def test_every_status(status: int) -> None:
+    """What was certainly turned away costs nothing; what may have been worked on does."""
+    found = BUILT_IN.failure(error(status_code=status))
+    if status in NOT_BILLED:
+        assert found == Failure(NOT_BILLED[status], billed=False)
+    elif status >= 500 or status in MAYBE_BILLED:
+        assert found == Failure(MAYBE_BILLED.get(status, "server_error"))
+    else:
+        assert found is None
+
+
 @pytest.mark.parametrize(
     ("raised", "found"),
     [
