@@ -66,7 +66,7 @@ def charges(
     now_micros: int,
     zone: str,
     *,
-    rule: Callable[[Meter, int], str] | None = None,
+    rule: Callable[[Meter, int], str],
 ) -> Iterator[Charge]:
     """What to hold: for every meter that counts this place, the amount of its quantity under its tightest bound.
 
@@ -78,7 +78,7 @@ def charges(
     for meter in meters:
         if meter.quantity in amounts and place.inside(meter):
             limit = limits.get(meter)
-            said = rule(meter, limit) if rule is not None and limit is not None else ""
+            said = "" if limit is None else rule(meter, limit)
             yield Charge(place.counter(meter, now_micros, zone), amounts[meter.quantity], limit, said)
 
 
