@@ -121,14 +121,19 @@ def test_times_that_no_calendar_has(run: Run, file: Path, what: str, micros: int
 
 
 AS_NOBODY = f"""
-import os, sys
+import contextlib, io, os, sys
 from policy_engine.cli import main
 import policy_engine.cli.ledger_export, policy_engine.cli.ledger_tables, policy_engine.ledger.listing
 import policy_engine.ledger.sqlite.copying, policy_engine.ledger.verification, policy_engine.cli.ledger
+words = sys.argv[1:]
+for action in ("show", "verify", "export", "prune"):  # a refusal of each
+    sys.argv = ["policy", "ledger", action, "none.db"]
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+        main()
 os.setgroups([])
 os.setgid({NOBODY})
 os.setuid({NOBODY})
-sys.argv[0] = "policy"
+sys.argv = ["policy", *words]
 main()
 """
 """All that is imported is there before: nobody may not read everybody's Python."""
