@@ -121,14 +121,14 @@ def test_times_that_no_calendar_has(run: Run, file: Path, what: str, micros: int
 
 
 AS_NOBODY = f"""
-import contextlib, io, os, sys
+import contextlib, os, sys
 from policy_engine.cli import main
 import policy_engine.cli.ledger_export, policy_engine.cli.ledger_tables, policy_engine.ledger.listing
 import policy_engine.ledger.sqlite.copying, policy_engine.ledger.verification, policy_engine.cli.ledger
 words = sys.argv[1:]
 for action in ("show", "verify", "export", "prune"):  # a refusal of each
     sys.argv = ["policy", "ledger", action, "none.db"]
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+    with open(os.devnull, "w") as hole, contextlib.redirect_stderr(hole), contextlib.suppress(SystemExit):
         main()
 os.setgroups([])
 os.setgid({NOBODY})
