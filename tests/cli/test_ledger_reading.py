@@ -126,7 +126,7 @@ from policy_engine.cli import main
 import policy_engine.cli.ledger_export, policy_engine.cli.ledger_tables, policy_engine.ledger.listing
 import policy_engine.ledger.sqlite.copying, policy_engine.ledger.verification, policy_engine.cli.ledger
 words = sys.argv[1:]
-for action in ("show", "verify", "export", "prune"):  # a refusal of each
+for action in ("show", "verify", "export", "prune", "look"):  # a refusal of each, and a slip in the words
     sys.argv = ["policy", "ledger", action, "none.db"]
     with open(os.devnull, "w") as hole, contextlib.redirect_stderr(hole), contextlib.suppress(SystemExit):
         main()
