@@ -5,6 +5,7 @@ Exit codes: 0 clean, 1 findings or refusals, 2 usage or unreadable input.
 
 import signal
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
@@ -15,5 +16,6 @@ def main() -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a sign gets its number; it is no reason to fail.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text files both
+        if isinstance(stream, TextIOWrapper):  # else whoever put something in its place sees to that
+            stream.reconfigure(errors="backslashreplace")
     app.main(prog_name="policy")

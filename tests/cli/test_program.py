@@ -348,3 +348,15 @@ def test_lines_are_answered_as_they_come(desk: Path) -> None:
     process.stdin.close()
     assert process.wait(timeout=30) == 1
     process.stdout.close()
+
+
+def test_who_has_put_something_in_the_place_of_a_stream_gets_what_is_said() -> None:
+    """As notebooks and test runners do."""
+    code = (
+        "import contextlib, io, sys\nfrom policy_engine.cli import main\n"
+        "said = io.StringIO()\nsys.argv = ['policy', '--version']\n"
+        "with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit): main()\n"
+        "print(len(said.getvalue()) > 5)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
