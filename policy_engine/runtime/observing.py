@@ -67,5 +67,5 @@ class Observers:
         for observer in self.all:
             try:
                 getattr(observer, what)(*about)
-            except Exception:
+            except Exception:  # whatever is the matter with who only listens: the call is made, and paid for
                 log.exception("an observer failed in `%s`", what)
